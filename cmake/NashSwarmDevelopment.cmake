@@ -1,0 +1,28 @@
+# What holds for the programs of this project and never for a host: build type, dialect, warnings.
+
+if(PROJECT_IS_TOP_LEVEL)
+  if(NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)
+    set(CMAKE_BUILD_TYPE Release CACHE STRING "Build type" FORCE)
+  endif()
+  if(NOT DEFINED CMAKE_COMPILE_WARNING_AS_ERROR)
+    set(CMAKE_COMPILE_WARNING_AS_ERROR ON)
+  endif()
+  set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+endif()
+set(CMAKE_CXX_EXTENSIONS OFF)
+
+add_library(nash_swarm_warnings INTERFACE)
+target_compile_options(
+  nash_swarm_warnings INTERFACE -Wall -Wextra -Wpedantic -Wconversion -Wsign-conversion -Wshadow)
+# g++ 12 warns falsely about std::string (-Wrestrict, its bug 105651) and about nlohmann_json and
+# Eigen (-Wmaybe-uninitialized) once they are inlined.
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
+  target_compile_options(
+    nash_swarm_warnings INTERFACE -Wno-restrict -Wno-maybe-uninitialized)
+endif()
+
+if(NASH_SWARM_VERIFY_HEADERS)
+  # The target that compiles every header alone exists only when the build files are written.
+  add_custom_target(nash_swarm_verify_headers ALL)
+  add_dependencies(nash_swarm_verify_headers all_verify_interface_header_sets)
+endif()

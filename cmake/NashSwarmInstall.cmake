@@ -1,0 +1,39 @@
+# Headers, the CMake package (find_package(nash_swarm)) and the pkg-config file.
+include(GNUInstallDirs)
+include(CMakePackageConfigHelpers)
+
+set(package_dir ${CMAKE_INSTALL_DATADIR}/cmake/nash_swarm)
+
+install(
+  TARGETS nash_swarm_matmul nash_swarm_nash_swarm nash_swarm_io
+  EXPORT nash_swarm
+  FILE_SET HEADERS DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
+  FILE_SET loops DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+install(
+  EXPORT nash_swarm
+  NAMESPACE nash_swarm::
+  FILE nash_swarmTargets.cmake
+  DESTINATION ${package_dir})
+
+configure_package_config_file(
+  ${CMAKE_CURRENT_LIST_DIR}/nash_swarmConfig.cmake.in
+  ${PROJECT_BINARY_DIR}/nash_swarmConfig.cmake
+  INSTALL_DESTINATION ${package_dir})
+# While the major version is 0, a new minor version may break hosts.
+if(PROJECT_VERSION_MAJOR EQUAL 0)
+  set(compatibility SameMinorVersion)
+else()
+  set(compatibility SameMajorVersion)
+endif()
+write_basic_package_version_file(
+  ${PROJECT_BINARY_DIR}/nash_swarmConfigVersion.cmake
+  COMPATIBILITY ${compatibility} ARCH_INDEPENDENT)
+install(
+  FILES ${PROJECT_BINARY_DIR}/nash_swarmConfig.cmake
+        ${PROJECT_BINARY_DIR}/nash_swarmConfigVersion.cmake
+        ${CMAKE_CURRENT_LIST_DIR}/nash_swarm_xsimd.cmake
+  DESTINATION ${package_dir})
+
+configure_file(${CMAKE_CURRENT_LIST_DIR}/nash_swarm.pc.in nash_swarm.pc @ONLY)
+install(FILES ${PROJECT_BINARY_DIR}/nash_swarm.pc
+        DESTINATION ${CMAKE_INSTALL_DATADIR}/pkgconfig)

@@ -1,0 +1,26 @@
+#pragma once
+
+#include <nash_swarm/version.hpp>
+
+#if defined(_MSVC_LANG) ? _MSVC_LANG < 202002L : __cplusplus < 202002L
+#error "nash_swarm needs C++20: compile with -std=c++20 or later"
+#endif
+
+/// Name of the inline namespace that holds the functions, keyed on the instruction set that the
+/// including file is compiled for. Two files of one program may be compiled with different
+/// `-march`; without the key the linker would keep one copy of an inline function for both, and
+/// the program could meet an instruction that the machine lacks. Data types stay outside, so that
+/// they pass freely between such files.
+#if defined(__AVX512F__)
+#define NASH_SWARM_TARGET target_avx512
+#elif defined(__AVX2__)
+#define NASH_SWARM_TARGET target_avx2
+#elif defined(__AVX__)
+#define NASH_SWARM_TARGET target_avx
+#elif defined(__SSE4_1__)
+#define NASH_SWARM_TARGET target_sse4
+#elif defined(__ARM_FEATURE_DOTPROD)
+#define NASH_SWARM_TARGET target_neon_dotprod
+#else
+#define NASH_SWARM_TARGET target_baseline
+#endif

@@ -1,0 +1,132 @@
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <condition_variable>
+#include <cstddef>
+#include <exception>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <type_traits>
+#include <vector>
+
+#include <nash_swarm/core/executor.hpp>
+
+namespace nash_swarm {
+
+/// The default executor: a fixed set of threads that take indices one by one. The calling thread
+/// works too. A call from within a running body (or from a second thread while the pool is busy)
+/// runs serially on its own thread, so nesting cannot block. The first exception of a body is
+/// thrown again to the caller after all threads have stopped taking indices.
+class ThreadPool {
+ public:
+  /// @param threads number of threads that work, the caller included; 0 means one per core
+  /// @throws std::system_error if the system gives no more threads
+  explicit ThreadPool(std::size_t threads = 0) {
+    if (threads == 0) threads = std::max<std::size_t>(1, std::thread::hardware_concurrency());
+    workers_.reserve(threads - 1);
+    try {
+      for (std::size_t i = 1; i < threads; ++i) workers_.emplace_back([this] { work(); });
+    } catch (...) {  // the system gives no more threads: those that run must end first
+      stop();
+      throw;
+    }
+  }
+  ThreadPool(const ThreadPool&) = delete;
+  ThreadPool& operator=(const ThreadPool&) = delete;
+  ~ThreadPool() { stop(); }
+
+  /// Number of threads that work, the caller included.
+  std::size_t threads() const noexcept { return workers_.size() + 1; }
+
+  template <class Body>
+  void run(std::size_t count, Body&& body) {
+    if (count <= 1 || workers_.empty() || busy_.exchange(true, std::memory_order_acquire)) {
+      for (std::size_t index = 0; index < count; ++index) body(index);
+      return;
+    }
+    using Plain = std::remove_reference_t<Body>;
+    Job job;
+    job.count = count;
+    job.context = const_cast<void*>(static_cast<const void*>(std::addressof(body)));
+    job.call = [](void* context, std::size_t index) { (*static_cast<Plain*>(context))(index); };
+    publish_and_join(job);
+    busy_.store(false, std::memory_order_release);
+    if (job.error) std::rethrow_exception(job.error);
+  }
+
+ private:
+  struct Job {
+    std::size_t count = 0;
+    void* context = nullptr;
+    void (*call)(void*, std::size_t) = nullptr;
+    std::atomic<std::size_t> next{0};
+    std::mutex error_mutex;
+    std::exception_ptr error;
+  };
+
+  void stop() noexcept {
+    {
+      const std::lock_guard lock(mutex_);
+      stopping_ = true;
+    }
+    wake_.notify_all();
+    for (std::thread& worker : workers_) worker.join();
+  }
+
+  static void take_indices(Job& job) noexcept {
+    for (;;) {
+      const std::size_t index = job.next.fetch_add(1, std::memory_order_relaxed);
+      if (index >= job.count) return;
+      try {
+        job.call(job.context, index);
+      } catch (...) {
+        const std::lock_guard lock(job.error_mutex);
+        if (!job.error) job.error = std::current_exception();
+        job.next.store(job.count, std::memory_order_relaxed);
+      }
+    }
+  }
+
+  void publish_and_join(Job& job) {
+    {
+      const std::lock_guard lock(mutex_);
+      job_ = &job;
+      ++generation_;
+      running_ = workers_.size();
+    }
+    wake_.notify_all();
+    take_indices(job);
+    std::unique_lock lock(mutex_);
+    done_.wait(lock, [this] { return running_ == 0; });
+    job_ = nullptr;
+  }
+
+  void work() {
+    std::size_t seen = 0;
+    std::unique_lock lock(mutex_);
+    for (;;) {
+      wake_.wait(lock, [&] { return stopping_ || generation_ != seen; });
+      if (stopping_) return;
+      seen = generation_;
+      Job* const job = job_;
+      lock.unlock();
+      take_indices(*job);
+      lock.lock();
+      if (--running_ == 0) done_.notify_one();
+    }
+  }
+
+  std::vector<std::thread> workers_;
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::condition_variable done_;
+  Job* job_ = nullptr;
+  std::size_t generation_ = 0;
+  std::size_t running_ = 0;
+  bool stopping_ = false;
+  std::atomic<bool> busy_{false};
+};
+
+}  // namespace nash_swarm

@@ -1,0 +1,79 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <string_view>
+
+#include <nash_swarm/format/format.hpp>
+#include <nash_swarm/format/linear_code.hpp>
+#include <nash_swarm/format/raw_code.hpp>
+#include <nash_swarm/format/scalar_code.hpp>
+
+namespace nash_swarm {
+inline namespace NASH_SWARM_TARGET {
+
+/// A list of formats as a type; `FormatList<...>::map<Table>()` calls `Table::template of<F>()` for
+/// each and gives the results as an array, which is how every table over formats is made.
+template <BlockFormat... F>
+struct FormatList {
+  static constexpr std::size_t size = sizeof...(F);
+  template <class Table>
+  static constexpr auto map() {
+    return std::array{Table::template of<F>()...};
+  }
+};
+
+/// The formats of the library, by bytes. A new one is one struct and one entry here.
+using Formats = FormatList<PrunedCode, ScalarCode<2>, ScalarCode<3>, ScalarCode<4>, LinearCode<5>,
+                           LinearCode<6>, LinearCode<8>, RawCode>;
+
+}  // namespace NASH_SWARM_TARGET
+
+/// A row of the format table: the members of a format with its type erased.
+struct Format {
+  FormatId id;
+  std::string_view name;
+  std::size_t block_bytes;  ///< bytes of a block of 16 rows × 64 channels
+  float unit;
+  double gaussian_noise;
+  void (*decode)(const std::byte*, BlockValues&) noexcept;
+  void (*encode)(const BlockCodes&, std::byte*) noexcept;
+
+  constexpr double bits_per_weight() const noexcept {
+    return 8.0 * static_cast<double>(block_bytes) / static_cast<double>(block_weights);
+  }
+};
+
+namespace detail {
+inline namespace NASH_SWARM_TARGET {
+struct FormatTable {
+  template <BlockFormat F>
+  static constexpr Format of() {
+    return {F::id, F::name, F::block_bytes, F::unit, F::gaussian_noise, &F::decode, &F::encode};
+  }
+};
+}  // namespace NASH_SWARM_TARGET
+}  // namespace detail
+
+inline namespace NASH_SWARM_TARGET {
+
+inline constexpr std::size_t format_count = Formats::size;
+
+inline constexpr std::array<Format, format_count> format_table = Formats::map<detail::FormatTable>();
+
+/// Place of a format in `format_table`, or `format_count` if there is none with that number.
+constexpr std::size_t format_index(FormatId id) noexcept {
+  std::size_t index = 0;
+  while (index < format_count && format_table[index].id != id) ++index;
+  return index;
+}
+
+/// Place of a format in `format_table`, or `format_count` if there is none of that name.
+constexpr std::size_t format_index(std::string_view name) noexcept {
+  std::size_t index = 0;
+  while (index < format_count && format_table[index].name != name) ++index;
+  return index;
+}
+
+}  // namespace NASH_SWARM_TARGET
+}  // namespace nash_swarm

@@ -1,0 +1,177 @@
+#pragma once
+
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <nash_swarm/core/error.hpp>
+#include <nash_swarm/format/hadamard.hpp>
+#include <nash_swarm/format/panel.hpp>
+
+namespace nash_swarm {
+
+namespace detail {
+inline namespace NASH_SWARM_TARGET {
+
+/// One random bit per channel: the top bit of SplitMix64 (Steele, Lea and Flood 2014).
+inline std::vector<float> random_signs(std::size_t channels, std::uint64_t seed) {
+  std::vector<float> signs(channels);
+  for (float& sign : signs) {
+    seed += 0x9e3779b97f4a7c15u;
+    std::uint64_t mixed = (seed ^ (seed >> 30)) * 0xbf58476d1ce4e5b9u;
+    mixed = (mixed ^ (mixed >> 27)) * 0x94d049bb133111ebu;
+    sign = ((mixed ^ (mixed >> 31)) >> 63) != 0 ? -1.0f : 1.0f;
+  }
+  return signs;
+}
+
+}  // namespace NASH_SWARM_TARGET
+}  // namespace detail
+
+/// The basis in which a matrix is stored and its input is given to the kernels: channels permuted,
+/// padded with zeros to a multiple of 64, given random signs and rotated block by block by an
+/// orthonormal Walsh-Hadamard transform (incoherence processing: Chee et al. 2023, QuIP; Tseng et
+/// al. 2024, QuIP#, section 3). With R the whole map, W' = W·R and x' = Rᵀx, so W'x' = Wx.
+/// All matrices that read the same input can share one basis; it is stored and counted once.
+class InputBasis {
+ public:
+  /// @param name names the basis in messages and files
+  /// @param in_features number of input channels
+  /// @param rotation_block 64, 128 or 256, dividing the padded channels; 0 for no rotation
+  /// @param sign_seed seed of the signs; without a rotation there are no signs
+  /// @param permutation channel j of the basis is input channel permutation[j]; empty for none
+  /// @throws Error if the parts do not fit together
+  InputBasis(std::string name, std::size_t in_features, std::size_t rotation_block,
+             std::uint64_t sign_seed, std::vector<std::uint32_t> permutation = {})
+      : name_(std::move(name)),
+        in_features_(in_features),
+        padded_(round_up(in_features, block_channels)),
+        rotation_block_(rotation_block),
+        sign_seed_(sign_seed),
+        permutation_(std::move(permutation)) {
+    check();
+    if (rotation_block_ != 0) signs_ = detail::random_signs(padded_, sign_seed_);
+  }
+
+  const std::string& name() const noexcept { return name_; }
+  std::size_t in_features() const noexcept { return in_features_; }
+  /// Channels of the basis: in_features rounded up to a multiple of 64.
+  std::size_t padded_features() const noexcept { return padded_; }
+  std::size_t rotation_block() const noexcept { return rotation_block_; }
+  std::uint64_t sign_seed() const noexcept { return sign_seed_; }
+  const std::vector<std::uint32_t>& permutation() const noexcept { return permutation_; }
+  /// +1 or −1 for every channel of the basis; empty without a rotation.
+  const std::vector<float>& signs() const noexcept { return signs_; }
+
+  /// Channels that share one activation scale: a rotated block, or 64 without a rotation.
+  std::size_t scale_block() const noexcept {
+    return rotation_block_ == 0 ? block_channels : rotation_block_;
+  }
+  /// Length of the transform's rows: 1 / sqrt(rotation_block).
+  float rotation_scale() const noexcept {
+    return rotation_block_ == 0 ? 1.0f : 1.0f / std::sqrt(static_cast<float>(rotation_block_));
+  }
+
+  /// Bytes of one entry of the stored permutation.
+  static constexpr std::size_t permutation_entry_bytes(std::size_t in_features) noexcept {
+    return in_features <= 65536 ? 2 : 4;
+  }
+  /// Bytes stored for the basis: the seed if there is a rotation, the permutation if there is one.
+  std::size_t stored_bytes() const noexcept {
+    return (rotation_block_ == 0 ? 0 : sizeof(sign_seed_)) +
+           permutation_.size() * permutation_entry_bytes(in_features_);
+  }
+
+  /// Largest rotation block (256, 128 or 64) that divides the padded channels.
+  static constexpr std::size_t widest_rotation(std::size_t in_features) noexcept {
+    const std::size_t padded = round_up(in_features, block_channels);
+    return padded % 256 == 0 ? 256 : padded % 128 == 0 ? 128 : 64;
+  }
+
+ private:
+  void check() const {
+    if (in_features_ == 0) throw Error(name_, "a basis of 0 channels");
+    if (in_features_ > std::numeric_limits<std::uint32_t>::max()) {
+      throw Error(name_, "more than 2^32 − 1 input channels");
+    }
+    const bool known = rotation_block_ == 0 || rotation_block_ == 64 || rotation_block_ == 128 ||
+                       rotation_block_ == 256;
+    if (!known || (rotation_block_ != 0 && padded_ % rotation_block_ != 0)) {
+      throw Error(name_,
+                  "rotation block " + std::to_string(rotation_block_) + " for " +
+                      std::to_string(padded_) + " channels",
+                  "use 0, 64, 128 or 256, a divisor of the padded channels");
+    }
+    if (permutation_.empty()) return;
+    if (permutation_.size() != in_features_) {
+      throw Error(name_, "permutation of " + std::to_string(permutation_.size()) + " entries for " +
+                             std::to_string(in_features_) + " channels");
+    }
+    std::vector<bool> seen(in_features_);
+    for (std::size_t j = 0; j < permutation_.size(); ++j) {
+      const std::uint32_t channel = permutation_[j];
+      if (channel >= in_features_ || seen[channel]) {
+        throw Error(name_, "permutation entry " + std::to_string(j) + " is " +
+                               std::to_string(channel) + ", out of range or used twice");
+      }
+      seen[channel] = true;
+    }
+  }
+
+  std::string name_;
+  std::size_t in_features_;
+  std::size_t padded_;
+  std::size_t rotation_block_;
+  std::uint64_t sign_seed_;
+  std::vector<std::uint32_t> permutation_;
+  std::vector<float> signs_;
+};
+
+inline namespace NASH_SWARM_TARGET {
+
+/// Maps one row of a weight matrix or one input into the basis, except for the factor
+/// `rotation_scale()`, which the caller folds into a scale.
+/// @param source in_features values, `stride` elements apart
+/// @param target padded_features values
+inline void to_basis_unscaled(const InputBasis& basis, const float* source, std::size_t stride,
+                              float* target) noexcept {
+  const std::size_t n = basis.in_features();
+  if (basis.permutation().empty()) {
+    for (std::size_t j = 0; j < n; ++j) target[j] = source[j * stride];
+  } else {
+    for (std::size_t j = 0; j < n; ++j) target[j] = source[basis.permutation()[j] * stride];
+  }
+  for (std::size_t j = n; j < basis.padded_features(); ++j) target[j] = 0.0f;
+  if (basis.rotation_block() == 0) return;
+  const float* signs = basis.signs().data();
+  for (std::size_t j = 0; j < n; ++j) target[j] *= signs[j];
+  for (std::size_t j = 0; j < basis.padded_features(); j += basis.rotation_block()) {
+    hadamard_transform(target + j, basis.rotation_block());
+  }
+}
+
+/// Maps a row back from the basis; the inverse of `to_basis_unscaled` times `rotation_scale()`.
+/// @param values padded_features values in the basis; used as scratch
+/// @param target in_features values, dense
+inline void from_basis(const InputBasis& basis, float* values, float* target) noexcept {
+  const std::size_t n = basis.in_features();
+  if (basis.rotation_block() != 0) {
+    for (std::size_t j = 0; j < basis.padded_features(); j += basis.rotation_block()) {
+      hadamard_transform(values + j, basis.rotation_block());
+    }
+    const float scale = basis.rotation_scale();
+    for (std::size_t j = 0; j < n; ++j) values[j] = values[j] * scale * basis.signs()[j];
+  }
+  if (basis.permutation().empty()) {
+    for (std::size_t j = 0; j < n; ++j) target[j] = values[j];
+  } else {
+    for (std::size_t j = 0; j < n; ++j) target[basis.permutation()[j]] = values[j];
+  }
+}
+
+}  // namespace NASH_SWARM_TARGET
+}  // namespace nash_swarm

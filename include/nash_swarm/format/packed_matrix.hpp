@@ -1,0 +1,102 @@
+#pragma once
+
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <nash_swarm/core/error.hpp>
+#include <nash_swarm/core/half.hpp>
+#include <nash_swarm/format/cell_map.hpp>
+#include <nash_swarm/format/input_basis.hpp>
+
+namespace nash_swarm {
+
+/// The stored bytes of one matrix [out, in] and what is needed to multiply by it.
+///
+/// Weight (row, channel) of the basis = row scale × unit of the block's format × integer value.
+/// Codes: panel after panel, in a panel block after block along the channels, each block as its
+/// format says; a multiple of 64 bytes. Rows beyond out_features in the last panel are codes of 0.
+/// The bytes may belong to a mapped file or to the matrix itself: `storage` keeps them alive.
+class PackedMatrix {
+ public:
+  struct Parts {
+    std::string name;
+    std::size_t out_features = 0;
+    std::shared_ptr<const InputBasis> basis;
+    std::span<const std::byte> codes;
+    std::span<const BFloat16> row_scales;     ///< [out]
+    std::span<const std::uint8_t> run_table;  ///< see CellMap
+    std::shared_ptr<const void> storage;
+  };
+
+  PackedMatrix() = default;
+
+  /// The checked door: after it, kernels rely on every part.
+  /// @throws Error if the parts do not fit together
+  explicit PackedMatrix(Parts parts) : parts_(std::move(parts)) {
+    const std::string& name = parts_.name;
+    if (!parts_.basis) throw Error(name, "no input basis");
+    if (parts_.out_features == 0) throw Error(name, "0 output features");
+    if (parts_.row_scales.size() != parts_.out_features) {
+      throw Error(name, std::to_string(parts_.row_scales.size()) + " row scales for " +
+                            std::to_string(parts_.out_features) + " rows");
+    }
+    for (std::size_t row = 0; row < parts_.row_scales.size(); ++row) {
+      if (!std::isfinite(to_float(parts_.row_scales[row]))) {
+        throw Error(name, "row scale " + std::to_string(row) + " is not finite",
+                    "the file is damaged");
+      }
+    }
+    cells_ = decode_runs(name, parts_.run_table, panel_count(parts_.out_features),
+                         parts_.basis->padded_features() / block_channels);
+    panel_offsets_.resize(cells_.panels() + 1);
+    for (std::size_t p = 0; p < cells_.panels(); ++p) {
+      panel_offsets_[p + 1] = panel_offsets_[p] + panel_code_bytes(cells_.panel(p));
+    }
+    if (parts_.codes.size() != panel_offsets_.back()) {
+      throw Error(name, std::to_string(parts_.codes.size()) + " bytes of codes where the formats need " +
+                            std::to_string(panel_offsets_.back()),
+                  "the file is damaged or of another version");
+    }
+  }
+
+  const std::string& name() const noexcept { return parts_.name; }
+  std::size_t out_features() const noexcept { return parts_.out_features; }
+  std::size_t in_features() const noexcept { return parts_.basis->in_features(); }
+  const InputBasis& basis() const noexcept { return *parts_.basis; }
+  const std::shared_ptr<const InputBasis>& shared_basis() const noexcept { return parts_.basis; }
+  const CellMap& cells() const noexcept { return cells_; }
+  std::span<const std::byte> codes() const noexcept { return parts_.codes; }
+  std::span<const BFloat16> row_scales() const noexcept { return parts_.row_scales; }
+  std::span<const std::uint8_t> run_table() const noexcept { return parts_.run_table; }
+
+  /// First byte of the codes of a panel.
+  const std::byte* panel_codes(std::size_t panel) const noexcept {
+    return parts_.codes.data() + panel_offsets_[panel];
+  }
+
+  /// Bytes stored for this matrix alone; its basis, which others may share, is counted apart.
+  std::size_t stored_bytes() const noexcept {
+    return parts_.codes.size() + parts_.row_scales.size_bytes() + parts_.run_table.size();
+  }
+
+ private:
+  Parts parts_;
+  CellMap cells_;
+  std::vector<std::size_t> panel_offsets_;
+};
+
+inline namespace NASH_SWARM_TARGET {
+
+/// Bytes that a matrix will take once it is packed with these cells; equals `stored_bytes()`.
+inline std::size_t stored_bytes(std::size_t out_features, const CellMap& cells) {
+  return code_bytes(cells) + out_features * sizeof(BFloat16) + encode_runs(cells).size();
+}
+
+}  // namespace NASH_SWARM_TARGET
+}  // namespace nash_swarm

@@ -1,0 +1,137 @@
+#pragma once
+
+#include <algorithm>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <nash_swarm/core/config.hpp>
+#include <nash_swarm/core/error.hpp>
+#include <nash_swarm/game/local_search.hpp>
+#include <nash_swarm/game/lower_hull.hpp>
+#include <nash_swarm/game/players.hpp>
+
+namespace nash_swarm {
+
+/// A strategy for every player and the price of a byte that led to it.
+struct Allocation {
+  std::vector<std::uint32_t> strategy;  ///< [players]: index within the player's strategies
+  double price = 0;                     ///< loss per byte, 0 or more
+};
+
+namespace detail {
+
+/// One step along the hull of one player. A player's slopes strictly descend, so slope and player
+/// tell any two steps apart.
+struct HullStep {
+  double slope = 0;
+  std::uint64_t bytes = 0;
+  std::size_t player = 0;
+};
+
+inline namespace NASH_SWARM_TARGET {
+
+inline bool steeper(const HullStep& a, const HullStep& b) noexcept {
+  return a.slope > b.slope || (a.slope == b.slope && a.player < b.player);
+}
+
+/// Calls `visit(player, hull)` for every player.
+template <class Visit>
+void for_each_hull(const Players& players, Visit visit) {
+  std::vector<HullVertex> hull;
+  for (std::size_t player = 0; player < players.size(); ++player) {
+    lower_hull(players.bytes_of(player), players.loss_of(player), hull);
+    visit(player, hull);
+  }
+}
+
+inline HullStep step_to(const std::vector<HullVertex>& hull, std::size_t vertex,
+                        std::size_t player) {
+  return {hull[vertex].slope, hull[vertex].bytes - hull[vertex - 1].bytes, player};
+}
+
+/// The first step, in descending order of slope over all players, that no longer fits the budget;
+/// none if all fit. A radix selection: slopes are 0 or more, so the upper bits of their binary
+/// form order them. One pass adds up the bytes per bucket (a sixteenth of an octave); a second one
+/// collects the steps of the bucket where the budget ends, and only these are sorted.
+inline std::optional<HullStep> break_step(const Players& players, std::uint64_t budget) {
+  const auto bucket_of = [](double slope) {
+    return static_cast<std::size_t>(std::bit_cast<std::uint64_t>(slope) >> 48);
+  };
+  std::vector<std::uint64_t> bucket_bytes(std::size_t{1} << 15);
+  for_each_hull(players, [&](std::size_t, const std::vector<HullVertex>& hull) {
+    for (std::size_t v = 1; v < hull.size(); ++v) {
+      bucket_bytes[bucket_of(hull[v].slope)] += hull[v].bytes - hull[v - 1].bytes;
+    }
+  });
+
+  std::uint64_t left = budget - smallest_bytes(players);
+  std::size_t above = bucket_bytes.size();
+  while (above > 0 && bucket_bytes[above - 1] <= left) left -= bucket_bytes[--above];
+  if (above == 0) return std::nullopt;
+
+  std::vector<HullStep> steps;
+  for_each_hull(players, [&](std::size_t player, const std::vector<HullVertex>& hull) {
+    for (std::size_t v = 1; v < hull.size(); ++v) {
+      if (bucket_of(hull[v].slope) == above - 1) steps.push_back(step_to(hull, v, player));
+    }
+  });
+  std::sort(steps.begin(), steps.end(),
+            [](const HullStep& a, const HullStep& b) { return steeper(a, b); });
+  std::size_t next = 0;
+  while (steps[next].bytes <= left) left -= steps[next++].bytes;
+  return steps[next];
+}
+
+}  // namespace NASH_SWARM_TARGET
+}  // namespace detail
+
+inline namespace NASH_SWARM_TARGET {
+
+/// Best responses at the price where the demand for bytes meets the budget: the steps of all hulls
+/// are taken in descending order of slope until one does not fit, and its slope is the price. It
+/// maximises the Lagrangian bound (Everett 1963; Sinha and Zoltners 1979, "The multiple-choice
+/// knapsack problem"). Fewer bytes than one step stay free; a budget that all steps fit has the
+/// price 0. Linear in the number of strategies, apart from the sorting of a few steps.
+/// @throws Error for bad tables and for a budget below the smallest possible bytes
+inline Allocation allocate_at_price(const Players& players, std::uint64_t budget) {
+  check(players);
+  const std::uint64_t smallest = smallest_bytes(players);
+  if (budget < smallest) {
+    throw Error("budget",
+                std::to_string(budget) + " bytes are fewer than the smallest possible " +
+                    std::to_string(smallest),
+                "give at least " + std::to_string(smallest) + " bytes");
+  }
+  const std::optional<detail::HullStep> stop = detail::break_step(players, budget);
+  Allocation allocation;
+  allocation.price = stop ? stop->slope : 0;
+  allocation.strategy.reserve(players.size());
+  detail::for_each_hull(players, [&](std::size_t player, const std::vector<HullVertex>& hull) {
+    std::size_t v = 0;
+    while (v + 1 < hull.size() &&
+           (!stop || detail::steeper(detail::step_to(hull, v + 1, player), *stop))) {
+      ++v;
+    }
+    allocation.strategy.push_back(hull[v].strategy);
+  });
+  return allocation;
+}
+
+/// Chooses a strategy for every player so that the bytes fit the budget and the loss is small: best
+/// responses at one price, then the free bytes are handed out by best gain per byte over all
+/// strategies, and the plan is improved until no feasible move of one player lowers the loss
+/// (epsilon is 0) and no swap of two nearby moves does (see `improve`). Deterministic: ties go to
+/// the lower index. A budget above the largest bytes gives everyone its lowest loss.
+/// @throws Error for bad tables and for a budget below the smallest possible bytes
+inline Allocation allocate(const Players& players, std::uint64_t budget) {
+  Allocation allocation = allocate_at_price(players, budget);
+  improve(players, budget, allocation.price, allocation.strategy);
+  return allocation;
+}
+
+}  // namespace NASH_SWARM_TARGET
+}  // namespace nash_swarm

@@ -1,0 +1,87 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include <nash_swarm/core/tensor_view.hpp>
+#include <nash_swarm/format/packed_matrix.hpp>
+#include <nash_swarm/kernel/activation.hpp>
+
+namespace nash_swarm {
+
+/// The product in plain C++, for every machine.
+///
+/// Bounds: an accumulator sums at most 256 products (the widest scale block) of |weight| ≤ 32,767
+/// and |activation| ≤ 127, below 2^30.1. Sums over blocks are double and add integer sums, rounded to
+/// float, times a float scale: 48 bits, exact in double. So it makes no difference whether a compiler
+/// fuses the product with the addition, and results are the same bits everywhere. (Flags that let a
+/// compiler reorder sums, such as -ffast-math, give up that promise.)
+namespace portable {
+
+/// Tokens that share one decoding of a panel.
+inline constexpr std::size_t token_tile = 64;
+
+inline namespace NASH_SWARM_TARGET {
+
+/// sums[token][row] += integer products of one decoded block.
+inline void multiply_block(const BlockValues& weights, const Activations& x, std::size_t first_token,
+                           std::size_t tokens, std::size_t channel,
+                           std::int32_t (*sums)[panel_rows]) noexcept {
+  for (std::size_t t = 0; t < tokens; ++t) {
+    const std::int8_t* codes = x.codes(first_token + t) + channel;
+    alignas(64) std::int16_t wide[block_channels];
+    for (std::size_t k = 0; k < block_channels; ++k) wide[k] = codes[k];
+    for (std::size_t row = 0; row < panel_rows; ++row) {
+      std::int32_t sum = 0;
+      for (std::size_t k = 0; k < block_channels; ++k) sum += weights.at[row][k] * wide[k];
+      sums[t][row] += sum;
+    }
+  }
+}
+
+/// totals[token][row] += unit · activation scale · integer sums, and clears the sums.
+inline void flush_sums(const Activations& x, std::size_t first_token, std::size_t tokens,
+                       std::size_t scale_index, float unit, std::int32_t (*sums)[panel_rows],
+                       double (*totals)[panel_rows]) noexcept {
+  for (std::size_t t = 0; t < tokens; ++t) {
+    const double scale = static_cast<double>(x.scales(first_token + t)[scale_index] * unit);
+    for (std::size_t row = 0; row < panel_rows; ++row) {
+      totals[t][row] += scale * static_cast<double>(static_cast<float>(sums[t][row]));
+      sums[t][row] = 0;
+    }
+  }
+}
+
+/// y[token][16·panel + row] for a tile of at most `token_tile` tokens from `first_token` on.
+/// The integer sums run over the blocks of one activation scale and one format.
+inline void multiply_panel(const PackedMatrix& matrix, std::size_t panel, const Activations& x,
+                           std::size_t first_token, std::size_t tokens,
+                           TensorView<float, 2> y) noexcept {
+  std::int32_t sums[token_tile][panel_rows] = {};
+  double totals[token_tile][panel_rows] = {};
+  BlockValues weights;
+  const std::span<const FormatId> formats = matrix.cells().panel(panel);
+  const std::byte* codes = matrix.panel_codes(panel);
+  const std::size_t blocks_per_scale = x.scale_block() / block_channels;
+  for (std::size_t b = 0; b < formats.size(); ++b) {
+    const Format& format = format_table[format_index(formats[b])];
+    format.decode(codes, weights);
+    codes += format.block_bytes;
+    multiply_block(weights, x, first_token, tokens, b * block_channels, sums);
+    const bool scale_ends = (b + 1) % blocks_per_scale == 0;
+    if (scale_ends || formats[b + 1] != formats[b]) {
+      flush_sums(x, first_token, tokens, b / blocks_per_scale, format.unit, sums, totals);
+    }
+  }
+  const std::size_t first_row = panel * panel_rows;
+  for (std::size_t row = 0; row < panel_rows && first_row + row < matrix.out_features(); ++row) {
+    const double scale = static_cast<double>(to_float(matrix.row_scales()[first_row + row]));
+    for (std::size_t t = 0; t < tokens; ++t) {
+      y(first_token + t, first_row + row) = static_cast<float>(totals[t][row] * scale);
+    }
+  }
+}
+
+}  // namespace NASH_SWARM_TARGET
+}  // namespace portable
+}  // namespace nash_swarm

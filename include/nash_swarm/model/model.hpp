@@ -1,0 +1,80 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <nash_swarm/calibration/payoff.hpp>
+#include <nash_swarm/core/error.hpp>
+#include <nash_swarm/core/executor.hpp>
+#include <nash_swarm/core/tensor_view.hpp>
+
+namespace nash_swarm {
+
+/// What the game needs to know of a matrix.
+struct ModelMatrix {
+  std::string name;
+  std::size_t out_features = 0;
+  std::size_t in_features = 0;
+  std::shared_ptr<const InputBasis> basis;
+  MatrixPayoff payoff;
+
+  std::uint64_t weights() const noexcept { return std::uint64_t{out_features} * in_features; }
+};
+
+/// The matrices of a model, as the game sees them. Weights are read once, when a matrix is added,
+/// and not kept, so a model can be streamed matrix by matrix.
+class Model {
+ public:
+  /// @param seed decides the signs of every rotation
+  explicit Model(std::uint64_t seed = 0) : seed_(seed) {}
+
+  /// Adds a matrix with a basis of its own.
+  /// @param weights [out, in]
+  /// @param moment moments of the inputs; one that has seen nothing stands for H = I
+  /// @param importance how much the model suffers from a relative error of this matrix's output
+  /// @throws Error for a name used twice, NaN or infinity in the weights, or shapes that do not fit
+  template <Executor E>
+  void add(const std::string& name, TensorView<const float, 2> weights, const InputMoment& moment,
+           E& executor, double importance = 1.0) {
+    add(name, weights, moment,
+        std::make_shared<const InputBasis>(name + ".input", weights.extent(1),
+                                           InputBasis::widest_rotation(weights.extent(1)),
+                                           seed_ + matrices_.size()),
+        executor, importance);
+  }
+
+  /// Adds a matrix that reads its input in a given basis, which other matrices may share.
+  template <Executor E>
+  void add(const std::string& name, TensorView<const float, 2> weights, const InputMoment& moment,
+           std::shared_ptr<const InputBasis> basis, E& executor, double importance = 1.0) {
+    for (const ModelMatrix& matrix : matrices_) {
+      if (matrix.name == name) throw Error(name, "a matrix of this name was added before");
+    }
+    ModelMatrix matrix;
+    matrix.name = name;
+    matrix.out_features = weights.extent(0);
+    matrix.in_features = weights.extent(1);
+    matrix.payoff = matrix_payoff(name, weights, moment, *basis, importance, executor);
+    matrix.basis = std::move(basis);
+    matrices_.push_back(std::move(matrix));
+  }
+
+  const std::vector<ModelMatrix>& matrices() const noexcept { return matrices_; }
+
+  /// Number of weights of all matrices.
+  std::uint64_t weights() const noexcept {
+    std::uint64_t count = 0;
+    for (const ModelMatrix& matrix : matrices_) count += matrix.weights();
+    return count;
+  }
+
+ private:
+  std::uint64_t seed_;
+  std::vector<ModelMatrix> matrices_;
+};
+
+}  // namespace nash_swarm

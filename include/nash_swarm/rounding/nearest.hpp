@@ -1,0 +1,121 @@
+#pragma once
+
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <nash_swarm/core/aligned_buffer.hpp>
+#include <nash_swarm/core/error.hpp>
+#include <nash_swarm/core/executor.hpp>
+#include <nash_swarm/core/tensor_view.hpp>
+#include <nash_swarm/format/packed_matrix.hpp>
+#include <nash_swarm/rounding/row_scale.hpp>
+
+namespace nash_swarm {
+namespace detail {
+
+/// Memory of a matrix that owns its bytes.
+struct PackedStorage {
+  AlignedBuffer<std::byte> codes;
+  AlignedBuffer<BFloat16> row_scales;
+  std::vector<std::uint8_t> run_table;
+};
+
+inline namespace NASH_SWARM_TARGET {
+
+/// Brings the rows of one panel into the basis, at their true length.
+inline void rotate_panel(const std::string& name, TensorView<const float, 2> weights,
+                         std::size_t first_row, std::size_t rows, const InputBasis& basis,
+                         AlignedBuffer<float>& rotated) {
+  const std::size_t channels = basis.padded_features();
+  for (std::size_t row = 0; row < rows; ++row) {
+    float* target = rotated.data() + row * channels;
+    const float* source = weights.data() + (first_row + row) * weights.stride(0);
+    for (std::size_t k = 0; k < weights.extent(1); ++k) {
+      const float value = source[k * weights.stride(1)];
+      if (!std::isfinite(value)) {
+        throw Error(name, std::string(std::isnan(value) ? "NaN" : "infinity") + " at [" +
+                              std::to_string(first_row + row) + ", " + std::to_string(k) + "]",
+                    "repair the weights");
+      }
+    }
+    to_basis_unscaled(basis, source, weights.stride(1), target);
+    for (std::size_t k = 0; k < channels; ++k) target[k] *= basis.rotation_scale();
+  }
+}
+
+/// Rounds the rotated rows of one panel and writes its codes and row scales.
+inline void round_panel(const AlignedBuffer<float>& rotated, std::size_t rows,
+                        std::span<const FormatId> formats, std::byte* codes,
+                        BFloat16* row_scales) {
+  const std::size_t channels = formats.size() * block_channels;
+  AlignedBuffer<std::uint16_t> row_codes(panel_rows * channels);
+  for (std::size_t row = 0; row < rows; ++row) {
+    row_scales[row] = round_row({rotated.data() + row * channels, channels}, formats,
+                                row_codes.data() + row * channels);
+  }
+  BlockCodes block;
+  for (std::size_t b = 0; b < formats.size(); ++b) {
+    for (std::size_t row = 0; row < panel_rows; ++row) {
+      std::copy_n(row_codes.data() + row * channels + b * block_channels, block_channels,
+                  block.at[row]);
+    }
+    const Format& format = format_table[format_index(formats[b])];
+    format.encode(block, codes);
+    codes += format.block_bytes;
+  }
+}
+
+}  // namespace NASH_SWARM_TARGET
+}  // namespace detail
+
+inline namespace NASH_SWARM_TARGET {
+
+/// Packs a matrix by rounding every weight, in the basis, to its nearest code.
+/// @param weights [out, in]
+/// @param cells format of every block of 16 rows × 64 channels of the basis
+/// @throws Error for NaN or infinity (named by index), or shapes that do not fit
+/// O(out · in · log rotation_block); scratch memory of one panel per thread.
+template <Executor E>
+PackedMatrix round_to_nearest(const std::string& name, TensorView<const float, 2> weights,
+                              std::shared_ptr<const InputBasis> basis, const CellMap& cells,
+                              E& executor) {
+  const std::size_t out_features = weights.extent(0);
+  if (!basis || basis->in_features() != weights.extent(1) ||
+      cells.panels() != panel_count(out_features) || cells.blocks() != block_count(weights.extent(1))) {
+    throw Error(name, "basis or cells do not fit a matrix of shape [" + std::to_string(out_features) +
+                          ", " + std::to_string(weights.extent(1)) + "]");
+  }
+  auto storage = std::make_shared<detail::PackedStorage>();
+  storage->codes = AlignedBuffer<std::byte>(code_bytes(cells));
+  storage->row_scales = AlignedBuffer<BFloat16>(out_features);
+  storage->run_table = encode_runs(cells);
+  std::vector<std::size_t> offsets(cells.panels() + 1);
+  for (std::size_t p = 0; p < cells.panels(); ++p) {
+    offsets[p + 1] = offsets[p] + panel_code_bytes(cells.panel(p));
+  }
+  executor.run(cells.panels(), [&](std::size_t panel) {
+    const std::size_t first_row = panel * panel_rows;
+    const std::size_t rows = std::min(panel_rows, out_features - first_row);
+    AlignedBuffer<float> rotated(panel_rows * basis->padded_features());
+    detail::rotate_panel(name, weights, first_row, rows, *basis, rotated);
+    detail::round_panel(rotated, rows, cells.panel(panel), storage->codes.data() + offsets[panel],
+                        storage->row_scales.data() + first_row);
+  });
+  PackedMatrix::Parts parts;
+  parts.name = name;
+  parts.out_features = out_features;
+  parts.basis = std::move(basis);
+  parts.codes = {storage->codes.data(), storage->codes.size()};
+  parts.row_scales = {storage->row_scales.data(), storage->row_scales.size()};
+  parts.run_table = storage->run_table;
+  parts.storage = std::move(storage);
+  return PackedMatrix(std::move(parts));
+}
+
+}  // namespace NASH_SWARM_TARGET
+}  // namespace nash_swarm

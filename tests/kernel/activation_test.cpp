@@ -1,0 +1,224 @@
+#include <nash_swarm/kernel/activation.hpp>
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <limits>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <nash_swarm/core/thread_pool.hpp>
+
+#include "kernel/reference_product.hpp"
+#include "support/lcg.hpp"
+#include "support/random_matrix.hpp"
+
+using nash_swarm::Activations;
+using nash_swarm::InputBasis;
+using nash_swarm::SerialExecutor;
+using nash_swarm::TensorView;
+
+namespace {
+
+std::vector<float> random_inputs(std::size_t count, std::uint64_t seed) {
+  support::Lcg random(seed);
+  std::vector<float> values(count);
+  for (float& value : values) value = random.real();
+  return values;
+}
+
+Activations quantize(const InputBasis& basis, const std::vector<float>& x) {
+  SerialExecutor serial;
+  const TensorView<const float, 2> view{x.data(),
+                                        {x.size() / basis.in_features(), basis.in_features()}};
+  return quantize_activations(basis, view, serial);
+}
+
+std::size_t scale_count(const Activations& x) {
+  return x.channels() / x.scale_block();
+}
+
+bool equal_tokens(const Activations& a, std::size_t token_a, const Activations& b,
+                  std::size_t token_b) {
+  return std::memcmp(a.codes(token_a), b.codes(token_b), a.channels()) == 0 &&
+         std::memcmp(a.scales(token_a), b.scales(token_b), scale_count(a) * sizeof(float)) == 0;
+}
+
+}  // namespace
+
+TEST_CASE("activation: every value is within half a step of the rotated input") {
+  struct Shape {
+    std::size_t channels;
+    std::size_t rotation;
+    bool permuted;
+  };
+  const Shape shapes[] = {{64, 0, false},    {65, 0, true},    {65, 128, true}, {130, 64, false},
+                          {256, 128, false}, {256, 256, true}, {1, 64, false}};
+  for (const Shape& shape : shapes) {
+    CAPTURE(shape.channels);
+    CAPTURE(shape.rotation);
+    const auto basis = support::make_basis(shape.channels, shape.rotation, shape.permuted);
+    const std::size_t tokens = 11;
+    const std::vector<float> x = random_inputs(tokens * shape.channels, 5);
+    const Activations activations = quantize(*basis, x);
+    CHECK(activations.tokens() == tokens);
+    CHECK(activations.channels() == basis->padded_features());
+    CHECK(activations.scale_block() == (shape.rotation == 0 ? 64 : shape.rotation));
+    const reference::Dense map = reference::rotation(*basis);
+    const reference::Dense values = reference::activation_values(activations);
+    int wrong = 0;
+    for (std::size_t t = 0; t < tokens; ++t) {
+      for (std::size_t j = 0; j < map.columns; ++j) {
+        double exact = 0;
+        for (std::size_t i = 0; i < map.rows; ++i) {
+          exact += static_cast<double>(x[t * map.rows + i]) * map.at(i, j);
+        }
+        const double step =
+            static_cast<double>(activations.scales(t)[j / activations.scale_block()]);
+        wrong += std::fabs(values.at(t, j) - exact) <= 0.5001 * step ? 0 : 1;
+      }
+    }
+    CHECK(wrong == 0);
+  }
+}
+
+TEST_CASE("activation: codes reach 127 in every block and never leave -127 to 127") {
+  const auto basis = support::make_basis(512, 128, false);
+  const Activations x = quantize(*basis, random_inputs(40 * 512, 6));
+  for (std::size_t t = 0; t < x.tokens(); ++t) {
+    for (std::size_t b = 0; b < scale_count(x); ++b) {
+      int largest = 0;
+      int smallest = 0;
+      for (std::size_t k = 0; k < x.scale_block(); ++k) {
+        const int code = x.codes(t)[b * x.scale_block() + k];
+        largest = std::max(largest, std::abs(code));
+        smallest = std::min(smallest, code);
+      }
+      CHECK(largest == 127);
+      CHECK(smallest >= -127);
+    }
+  }
+}
+
+TEST_CASE("activation: the largest magnitude becomes 127 whatever the rounding of its inverse") {
+  const InputBasis basis("basis", 64, 0, 0);
+  support::Lcg random(77);
+  std::vector<float> x(64 * 500);
+  for (std::size_t t = 0; t < 500; ++t) {
+    const float largest = std::ldexp(1.0f + static_cast<float>(random.next() >> 9) * 0x1p-23f,
+                                     static_cast<int>(random.below(200)) - 100);
+    x[64 * t + 3] = -largest;
+    x[64 * t + 4] = largest;
+    x[64 * t + 5] = std::nextafter(-largest, 0.0f);
+  }
+  const Activations activations = quantize(basis, x);
+  int wrong = 0;
+  for (std::size_t t = 0; t < 500; ++t) {
+    const std::int8_t* codes = activations.codes(t);
+    wrong += codes[3] == -127 && codes[4] == 127 && codes[5] == -127 && codes[6] == 0 ? 0 : 1;
+  }
+  CHECK(wrong == 0);
+}
+
+TEST_CASE("activation: halves go to the even code") {
+  const InputBasis basis("basis", 64, 0, 0);
+  std::vector<float> x(64);
+  const std::vector<std::pair<float, int>> examples = {
+      {127.0f, 127}, {0.5f, 0},   {-0.5f, 0},    {1.5f, 2},  {-1.5f, -2},
+      {2.5f, 2},     {-2.5f, -2}, {126.5f, 126}, {0.25f, 0}, {-125.75f, -126}};
+  for (std::size_t i = 0; i < examples.size(); ++i) x[i] = examples[i].first;
+  const Activations activations = quantize(basis, x);
+  CHECK(activations.scales(0)[0] == 1.0f);
+  for (std::size_t i = 0; i < examples.size(); ++i) {
+    CHECK(int{activations.codes(0)[i]} == examples[i].second);
+  }
+}
+
+TEST_CASE("activation: blocks have scales of their own") {
+  const InputBasis basis("basis", 192, 0, 0);
+  std::vector<float> x(192);
+  x[10] = 127.0f;
+  x[70] = -254.0f;
+  const Activations activations = quantize(basis, x);
+  CHECK(activations.scales(0)[0] == 1.0f);
+  CHECK(activations.scales(0)[1] == 2.0f);
+  CHECK(activations.scales(0)[2] == 0.0f);
+  CHECK(int{activations.codes(0)[70]} == -127);
+}
+
+TEST_CASE("activation: a token that is not finite has NaN scales and disturbs no other") {
+  for (const std::size_t rotation : {0u, 64u}) {
+    const auto basis = support::make_basis(64, rotation, true);
+    const std::vector<float> good = random_inputs(5 * 64, 9);
+    std::vector<float> bad = good;
+    bad[64 + 7] = std::numeric_limits<float>::quiet_NaN();
+    bad[2 * 64 + 63] = std::numeric_limits<float>::infinity();
+    bad[3 * 64] = -std::numeric_limits<float>::infinity();
+    const Activations x = quantize(*basis, bad);
+    const Activations expected = quantize(*basis, good);
+    for (const std::size_t token : {1u, 2u, 3u}) CHECK(std::isnan(x.scales(token)[0]));
+    CHECK(equal_tokens(x, 0, expected, 0));
+    CHECK(equal_tokens(x, 4, expected, 4));
+  }
+}
+
+TEST_CASE("activation: zero and denormal tokens become zero or stay close") {
+  const auto basis = support::make_basis(64, 64, false);
+  std::vector<float> x(4 * 64);
+  x[64] = std::numeric_limits<float>::denorm_min();
+  x[2 * 64 + 5] = 1e-38f;
+  for (std::size_t k = 0; k < 64; ++k) x[3 * 64 + k] = 1e-30f * static_cast<float>(k);
+  const Activations activations = quantize(*basis, x);
+  for (std::size_t token = 0; token < 3; ++token) {
+    CHECK(activations.scales(token)[0] == 0.0f);
+    CHECK(std::all_of(activations.codes(token), activations.codes(token) + 64,
+                      [](std::int8_t code) { return code == 0; }));
+  }
+  CHECK(activations.scales(3)[0] > 0.0f);
+  CHECK(std::count(activations.codes(3), activations.codes(3) + 64, 0) < 64);
+}
+
+TEST_CASE("activation: strided inputs are read in place") {
+  const auto basis = support::make_basis(65, 128, true);
+  const std::size_t tokens = 9;
+  const std::vector<float> dense = random_inputs(tokens * 65, 12);
+  std::vector<float> memory(65 * tokens);
+  const TensorView<float, 2> columns =
+      TensorView<float, 2>{memory.data(), {65, tokens}}.transposed();
+  for (std::size_t t = 0; t < tokens; ++t) {
+    for (std::size_t k = 0; k < 65; ++k) columns(t, k) = dense[t * 65 + k];
+  }
+  SerialExecutor serial;
+  const Activations strided = quantize_activations(*basis, columns, serial);
+  const Activations expected = quantize(*basis, dense);
+  for (std::size_t t = 0; t < tokens; ++t) CHECK(equal_tokens(strided, t, expected, t));
+}
+
+TEST_CASE("activation: any number of threads gives the same bits") {
+  const auto basis = support::make_basis(200, 256, true);
+  const std::size_t tokens = 33;
+  const std::vector<float> x = random_inputs(tokens * 200, 13);
+  const Activations expected = quantize(*basis, x);
+  for (const std::size_t threads : {1u, 2u, 3u}) {
+    nash_swarm::ThreadPool pool(threads);
+    const Activations same =
+        quantize_activations(*basis, TensorView<const float, 2>{x.data(), {tokens, 200}}, pool);
+    for (std::size_t t = 0; t < tokens; ++t) CHECK(equal_tokens(same, t, expected, t));
+  }
+}
+
+TEST_CASE("activation: no tokens and wrong shapes") {
+  const auto basis = support::make_basis(64, 0, false);
+  CHECK(quantize(*basis, {}).tokens() == 0);
+  const std::vector<float> x(2 * 65);
+  SerialExecutor serial;
+  CHECK_THROWS_WITH_AS(
+      quantize_activations(*basis, TensorView<const float, 2>{x.data(), {2, 65}}, serial),
+      "basis: input of 65 channels for a basis of 64; pass x as [tokens, in_features]",
+      nash_swarm::Error);
+}

@@ -1,0 +1,433 @@
+#include <nash_swarm/matmul.hpp>
+
+#include <doctest/doctest.h>
+
+#include <bit>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "kernel/reference_product.hpp"
+#include "support/lcg.hpp"
+#include "support/random_matrix.hpp"
+
+using nash_swarm::Activations;
+using nash_swarm::InputBasis;
+using nash_swarm::PackedMatrix;
+using nash_swarm::SerialExecutor;
+using nash_swarm::TensorView;
+using nash_swarm::ThreadPool;
+
+namespace {
+
+using Row = std::vector<float>;
+
+struct Shape {
+  std::size_t out;
+  std::size_t in;
+};
+constexpr Shape shapes[] = {{1, 64}, {17, 65}, {16, 64}, {33, 130}, {100, 256}};
+
+Row random_inputs(std::size_t tokens, std::size_t channels, std::uint64_t seed) {
+  support::Lcg random(seed);
+  Row values(tokens * channels);
+  for (float& value : values) value = random.real();
+  return values;
+}
+
+TensorView<const float, 2> rows_of(const Row& values, std::size_t columns) {
+  return {values.data(), {values.size() / columns, columns}};
+}
+
+/// The product [tokens, out], one row after the other.
+template <class Inputs, class E>
+Row multiply(const PackedMatrix& matrix, const Inputs& x, std::size_t tokens, E& executor) {
+  Row y(tokens * matrix.out_features(), -1.0f);
+  const TensorView<float, 2> view{y.data(), {tokens, matrix.out_features()}};
+  nash_swarm::matmul(matrix, x, view, executor);
+  return y;
+}
+
+Row multiply(const PackedMatrix& matrix, const Row& x) {
+  SerialExecutor serial;
+  return multiply(matrix, rows_of(x, matrix.in_features()), x.size() / matrix.in_features(),
+                  serial);
+}
+
+/// Bits, so that NaN equals NaN and 0 does not equal −0.
+std::vector<std::uint32_t> bits_of(const Row& values) {
+  std::vector<std::uint32_t> bits(values.size());
+  for (std::size_t i = 0; i < bits.size(); ++i) bits[i] = std::bit_cast<std::uint32_t>(values[i]);
+  return bits;
+}
+
+/// Number of outputs that are further from the reference than `bound` times the magnitudes.
+int outside(const Row& y, const reference::Product& expected, double bound) {
+  int count = 0;
+  for (std::size_t i = 0; i < y.size(); ++i) {
+    const double error = std::fabs(static_cast<double>(y[i]) - expected.values.values[i]);
+    count += error <= bound * expected.magnitudes.values[i] ? 0 : 1;
+  }
+  return count;
+}
+
+/// Calls check(basis) for every rotation that fits, with and without a permutation.
+template <class Check>
+void for_each_basis(std::size_t channels, Check&& check) {
+  for (const std::size_t rotation : {0u, 64u, 128u, 256u}) {
+    if (rotation != 0 && (channels + 63) / 64 * 64 % rotation != 0) continue;
+    for (const bool permuted : {false, true}) {
+      CAPTURE(channels);
+      CAPTURE(rotation);
+      CAPTURE(permuted);
+      check(support::make_basis(channels, rotation, permuted));
+    }
+  }
+}
+
+/// Compares the product with the reference on the quantized activations, and its bits for several
+/// numbers of threads.
+void check_product(const PackedMatrix& matrix, const reference::Dense& weights, std::size_t tokens,
+                   ThreadPool& pool) {
+  CAPTURE(tokens);
+  const Row x = random_inputs(tokens, matrix.in_features(), 1000 + tokens);
+  SerialExecutor serial;
+  const Activations activations =
+      quantize_activations(matrix.basis(), rows_of(x, matrix.in_features()), serial);
+  const Row y = multiply(matrix, activations, tokens, serial);
+  const reference::Product expected =
+      reference::multiply(weights, reference::activation_values(activations));
+  CHECK(outside(y, expected, 1e-6) == 0);
+  CHECK(bits_of(multiply(matrix, x)) == bits_of(y));
+  CHECK(bits_of(multiply(matrix, activations, tokens, pool)) == bits_of(y));
+}
+
+}  // namespace
+
+TEST_CASE("matmul: every format equals the reference") {
+  ThreadPool pool(2);
+  for (std::size_t format = 0; format < support::known_formats.size(); ++format) {
+    CAPTURE(int{support::known_formats[format].id});
+    for (const Shape& shape : shapes) {
+      for_each_basis(shape.in, [&](const auto& basis) {
+        const PackedMatrix matrix = support::uniform_matrix(shape.out, basis, format, 40 + format);
+        check_product(matrix, reference::basis_weights(matrix), 3, pool);
+      });
+    }
+  }
+}
+
+TEST_CASE("matmul: cells of mixed formats equal the reference for any number of tokens") {
+  ThreadPool pool(3);
+  for (const Shape& shape : shapes) {
+    for_each_basis(shape.in, [&](const auto& basis) {
+      const PackedMatrix matrix = support::mixed_matrix(shape.out, basis, shape.out);
+      const reference::Dense weights = reference::basis_weights(matrix);
+      for (const std::size_t tokens : {1u, 2u, 3u, 4u, 5u, 6u, 7u, 8u, 9u, 33u, 70u}) {
+        check_product(matrix, weights, tokens, pool);
+      }
+    });
+  }
+}
+
+TEST_CASE("matmul: any number of threads gives the same bits") {
+  const auto basis = support::make_basis(130, 64, true);
+  const PackedMatrix matrix = support::mixed_matrix(300, basis, 5);
+  const Row x = random_inputs(33, 130, 3);
+  const std::vector<std::uint32_t> expected = bits_of(multiply(matrix, x));
+  for (const std::size_t threads : {1u, 2u, 3u}) {
+    ThreadPool pool(threads);
+    for (int round = 0; round < 5; ++round) {
+      CHECK(bits_of(multiply(matrix, rows_of(x, 130), 33, pool)) == expected);
+    }
+  }
+}
+
+TEST_CASE("matmul: a token's outputs do not depend on the tokens beside it") {
+  const auto basis = support::make_basis(200, 256, false);
+  const PackedMatrix matrix = support::mixed_matrix(50, basis, 8);
+  const Row x = random_inputs(70, 200, 4);
+  const Row together = multiply(matrix, x);
+  for (const std::size_t token : {0u, 1u, 63u, 64u, 69u}) {
+    const auto at = [&](const Row& row, std::size_t width) {
+      const auto begin = row.begin() + static_cast<std::ptrdiff_t>(token * width);
+      return Row(begin, begin + static_cast<std::ptrdiff_t>(width));
+    };
+    CHECK(bits_of(multiply(matrix, at(x, 200))) == bits_of(at(together, 50)));
+  }
+}
+
+// Each activation is off by at most half a step, so an output is off by at most half a step times
+// the magnitudes of the weights of the block.
+TEST_CASE("matmul: the float product is within the bound of 8-bit activations") {
+  for (const Shape& shape : shapes) {
+    for_each_basis(shape.in, [&](const auto& basis) {
+      const PackedMatrix matrix = support::mixed_matrix(shape.out, basis, 3 * shape.out);
+      const std::size_t tokens = 4;
+      const Row x = random_inputs(tokens, shape.in, 6);
+      const Row y = multiply(matrix, x);
+      const reference::Dense exact_x{tokens, shape.in, std::vector<double>(x.begin(), x.end())};
+      const reference::Product exact =
+          reference::multiply(reference::input_weights(matrix), exact_x);
+      const reference::Dense weights = reference::basis_weights(matrix);
+      SerialExecutor serial;
+      const Activations steps = quantize_activations(*basis, rows_of(x, shape.in), serial);
+      int wrong = 0;
+      for (std::size_t t = 0; t < tokens; ++t) {
+        for (std::size_t row = 0; row < shape.out; ++row) {
+          double bound = 1e-5 * exact.magnitudes.at(t, row);
+          for (std::size_t k = 0; k < weights.columns; ++k) {
+            bound += 0.5001 * static_cast<double>(steps.scales(t)[k / steps.scale_block()]) *
+                     std::fabs(weights.at(row, k));
+          }
+          const double error =
+              static_cast<double>(y[t * shape.out + row]) - exact.values.at(t, row);
+          wrong += std::fabs(error) <= bound ? 0 : 1;
+        }
+      }
+      CHECK(wrong == 0);
+    });
+  }
+}
+
+TEST_CASE("matmul: rotated 8-bit activations lose less than a hundredth") {
+  const auto basis = support::make_basis(256, 256, true);
+  const PackedMatrix matrix = support::uniform_matrix(100, basis, 3, 2);
+  const Row x = random_inputs(20, 256, 14);
+  const Row y = multiply(matrix, x);
+  const reference::Dense exact_x{20, 256, std::vector<double>(x.begin(), x.end())};
+  const reference::Product exact = reference::multiply(reference::input_weights(matrix), exact_x);
+  double error = 0;
+  double power = 0;
+  for (std::size_t i = 0; i < y.size(); ++i) {
+    error += std::pow(static_cast<double>(y[i]) - exact.values.values[i], 2);
+    power += std::pow(exact.values.values[i], 2);
+  }
+  CHECK(std::sqrt(error / power) < 0.01);
+  CHECK(error > 0);
+}
+
+TEST_CASE("matmul: strided inputs and outputs") {
+  const auto basis = support::make_basis(130, 64, true);
+  const PackedMatrix matrix = support::mixed_matrix(33, basis, 12);
+  const std::size_t tokens = 9;
+  const Row x = random_inputs(tokens, 130, 15);
+  const Row expected = multiply(matrix, x);
+  Row x_memory(130 * tokens);
+  const auto x_columns = TensorView<float, 2>{x_memory.data(), {130, tokens}}.transposed();
+  for (std::size_t t = 0; t < tokens; ++t) {
+    for (std::size_t k = 0; k < 130; ++k) x_columns(t, k) = x[t * 130 + k];
+  }
+  // y: every second element of the columns of a larger matrix, whose other elements must stay.
+  Row y_memory(33 * 40, -7.0f);
+  const TensorView<float, 2> y_columns{y_memory.data() + 5, {tokens, std::size_t{33}}, {2, 40}};
+  SerialExecutor serial;
+  nash_swarm::matmul(matrix, x_columns, y_columns, serial);
+  Row y(tokens * 33);
+  for (std::size_t t = 0; t < tokens; ++t) {
+    for (std::size_t row = 0; row < 33; ++row) {
+      y[t * 33 + row] = y_columns(t, row);
+      y_columns(t, row) = -7.0f;
+    }
+  }
+  CHECK(bits_of(y) == bits_of(expected));
+  CHECK(y_memory == Row(33 * 40, -7.0f));
+}
+
+TEST_CASE("matmul: tokens that are not finite give NaN and disturb no other") {
+  for (const std::size_t rotation : {0u, 64u}) {
+    const auto basis = support::make_basis(65, rotation, false);
+    const PackedMatrix matrix = support::mixed_matrix(33, basis, 17);
+    const Row good = random_inputs(5, 65, 16);
+    Row bad = good;
+    bad[65] = std::numeric_limits<float>::quiet_NaN();
+    bad[2 * 65 + 64] = std::numeric_limits<float>::infinity();
+    bad[3 * 65 + 1] = -std::numeric_limits<float>::infinity();
+    const Row y = multiply(matrix, bad);
+    const Row expected = multiply(matrix, good);
+    int wrong = 0;
+    for (std::size_t i = 0; i < y.size(); ++i) {
+      const std::size_t token = i / 33;
+      const bool finite = token == 0 || token == 4;
+      wrong += finite ? y[i] != expected[i] : !std::isnan(y[i]);
+    }
+    CHECK(wrong == 0);
+  }
+}
+
+TEST_CASE("matmul: zero and denormal tokens give zero") {
+  const auto basis = support::make_basis(64, 64, false);
+  const PackedMatrix matrix = support::mixed_matrix(20, basis, 18);
+  Row x(2 * 64);
+  x[64 + 9] = -std::numeric_limits<float>::denorm_min();
+  for (const float value : multiply(matrix, x)) CHECK(value == 0.0f);
+}
+
+TEST_CASE("matmul: a pruned matrix gives zero and no tokens give nothing") {
+  const auto basis = support::make_basis(65, 128, true);
+  const PackedMatrix pruned = support::uniform_matrix(17, basis, 0, 1);
+  CHECK(pruned.codes().empty());
+  CHECK(multiply(pruned, random_inputs(3, 65, 1)) == Row(3 * 17, 0.0f));
+  SerialExecutor serial;
+  CHECK_NOTHROW(nash_swarm::matmul(pruned, TensorView<const float, 2>{nullptr, {0, 65}},
+                                   TensorView<float, 2>{nullptr, {0, 17}}, serial));
+}
+
+TEST_CASE("matmul: matrices of one basis share their activations") {
+  const auto basis = support::make_basis(130, 64, true);
+  const PackedMatrix query = support::mixed_matrix(16, basis, 21);
+  const PackedMatrix value = support::mixed_matrix(40, basis, 22);
+  const Row x = random_inputs(7, 130, 23);
+  SerialExecutor serial;
+  const Activations shared = quantize_activations(*basis, rows_of(x, 130), serial);
+  CHECK(bits_of(multiply(query, shared, 7, serial)) == bits_of(multiply(query, x)));
+  CHECK(bits_of(multiply(value, shared, 7, serial)) == bits_of(multiply(value, x)));
+}
+
+TEST_CASE("matmul: the largest integer sums do not overflow") {
+  const auto basis = std::make_shared<const InputBasis>("basis", 256, 256, 1);
+  support::MatrixBytes bytes;
+  bytes.codes.resize(4 * 2048);
+  for (std::size_t i = 0; i < bytes.codes.size(); ++i) {  // −32768: no encoder writes it
+    bytes.codes[i] = i % 2 == 0 ? std::byte{0} : std::byte{0x80};
+  }
+  bytes.row_scales.resize(16, nash_swarm::BFloat16{0x3f80});
+  bytes.run_table = {16, 3};
+  const PackedMatrix matrix = support::packed(bytes, 16, basis);
+  SerialExecutor serial;
+  Activations x(1, *basis);
+  for (std::size_t k = 0; k < 256; ++k) x.codes(0)[k] = -127;
+  x.scales(0)[0] = 1.0f;
+  CHECK(multiply(matrix, x, 1, serial) == Row(16, 8.0f * 127.0f * 256.0f));
+}
+
+TEST_CASE("matmul: wrong shapes are refused") {
+  const auto basis = support::make_basis(65, 128, false);
+  const PackedMatrix matrix = support::mixed_matrix(17, basis, 30);
+  SerialExecutor serial;
+  Row x(3 * 70);
+  Row y(3 * 70);
+  const auto problem_of = [&](std::size_t x_rows, std::size_t x_columns, std::size_t y_rows,
+                              std::size_t y_columns) -> std::string {
+    try {
+      nash_swarm::matmul(matrix, TensorView<const float, 2>{x.data(), {x_rows, x_columns}},
+                         TensorView<float, 2>{y.data(), {y_rows, y_columns}}, serial);
+    } catch (const nash_swarm::Error& error) {
+      return error.problem();
+    }
+    return "accepted";
+  };
+  CHECK(problem_of(3, 65, 3, 17) == "accepted");
+  CHECK(problem_of(3, 64, 3, 17) == "input of 64 channels for a basis of 65");
+  CHECK(problem_of(65, 3, 3, 17) == "input of 3 channels for a basis of 65");
+  CHECK(problem_of(3, 65, 2, 17) == "output of shape [2, 17] for a product of shape [3, 17]");
+  CHECK(problem_of(3, 65, 17, 3) == "output of shape [17, 3] for a product of shape [3, 17]");
+  CHECK(problem_of(3, 65, 3, 32) == "output of shape [3, 32] for a product of shape [3, 17]");
+}
+
+TEST_CASE("matmul: activations of another basis are refused") {
+  const PackedMatrix matrix = support::mixed_matrix(16, support::make_basis(128, 128, false), 31);
+  SerialExecutor serial;
+  const Activations blocks(1, *support::make_basis(128, 64, false));
+  const Activations channels(1, *support::make_basis(256, 128, false));
+  for (const Activations* other : {&blocks, &channels}) {
+    CHECK_THROWS_WITH_AS(multiply(matrix, *other, 1, serial),
+                         doctest::Contains("matrix: activations of another basis"),
+                         nash_swarm::Error);
+  }
+}
+
+TEST_CASE("matmul: decode_row gives the weights in the order of the input") {
+  for (const Shape& shape : shapes) {
+    for_each_basis(shape.in, [&](const auto& basis) {
+      const PackedMatrix matrix = support::mixed_matrix(shape.out, basis, 5 * shape.out);
+      const reference::Dense packed = reference::basis_weights(matrix);
+      const reference::Dense expected = reference::input_weights(matrix);
+      Row memory(2 * shape.in);
+      const TensorView<float, 1> strided{memory.data(), {shape.in}, {2}};
+      int wrong = 0;
+      for (std::size_t row = 0; row < shape.out; ++row) {
+        double length = 0;
+        for (std::size_t j = 0; j < packed.columns; ++j) length += std::pow(packed.at(row, j), 2);
+        decode_row(matrix, row, strided);
+        for (std::size_t k = 0; k < shape.in; ++k) {
+          const double error = static_cast<double>(strided(k)) - expected.at(row, k);
+          wrong += std::fabs(error) <= 1e-6 * std::sqrt(length) ? 0 : 1;
+        }
+      }
+      CHECK(wrong == 0);
+    });
+  }
+}
+
+TEST_CASE("matmul: decode_row refuses rows and lengths that do not fit") {
+  const PackedMatrix matrix = support::mixed_matrix(17, support::make_basis(65, 0, false), 2);
+  Row weights(80);
+  const auto decode = [&](std::size_t row, std::size_t length) {
+    decode_row(matrix, row, TensorView<float, 1>{weights.data(), {length}});
+  };
+  CHECK_NOTHROW(decode(16, 65));
+  CHECK_THROWS_WITH_AS(decode(17, 65),
+                       "matrix: row 17 of length 65 asked of a matrix of shape [17, 65]",
+                       nash_swarm::Error);
+  CHECK_THROWS_AS(decode(0, 64), nash_swarm::Error);
+  CHECK_THROWS_AS(decode(0, 80), nash_swarm::Error);
+}
+
+namespace {
+
+/// Hash of the bits of floats (Fowler, Noll and Vo 1991, FNV-1a), lowest byte of each first.
+class Fnv1a {
+ public:
+  void add(const Row& values) {
+    for (const std::uint32_t bits : bits_of(values)) {
+      for (unsigned shift = 0; shift < 32; shift += 8) {
+        value_ = (value_ ^ ((bits >> shift) & 0xffu)) * 0x100000001b3u;
+      }
+    }
+  }
+  std::uint64_t value() const { return value_; }
+
+ private:
+  std::uint64_t value_ = 0xcbf29ce484222325u;
+};
+
+/// Inputs of exact small dyadic numbers first, then of all sizes.
+Row golden_inputs(std::size_t tokens, std::size_t channels) {
+  Row x = random_inputs(tokens, channels, 99);
+  for (std::size_t k = 0; k < channels; ++k) {
+    x[k] = static_cast<float>(static_cast<int>(k * 5 % 17) - 8) * 0.125f;
+    x[channels + k] *= 0x1p-70f;
+    x[2 * channels + k] *= static_cast<float>(k % 7) * 0x1.fp20f;
+  }
+  return x;
+}
+
+}  // namespace
+
+// Bytes and inputs come from integers, so every compiler, machine, flag and number of threads has
+// to find these bits.
+TEST_CASE("matmul: the bits of a product are the same everywhere") {
+  constexpr std::size_t tokens = 6;
+  Fnv1a products;
+  Fnv1a rows;
+  ThreadPool pool(2);
+  for (const Shape& shape : {Shape{37, 130}, Shape{128, 200}, Shape{5, 1}, Shape{16, 256}}) {
+    for_each_basis(shape.in, [&](const auto& basis) {
+      const PackedMatrix matrix = support::mixed_matrix(shape.out, basis, 2024 + shape.in);
+      const Row x = golden_inputs(tokens, shape.in);
+      products.add(multiply(matrix, rows_of(x, shape.in), tokens, pool));
+      Row weights(shape.in);
+      for (std::size_t row = 0; row < shape.out; ++row) {
+        decode_row(matrix, row, TensorView<float, 1>{weights.data(), {shape.in}});
+        rows.add(weights);
+      }
+    });
+  }
+  CHECK(products.value() == 0xb367f048610d3387u);
+  CHECK(rows.value() == 0x55ba960f9cf367ddu);
+}

@@ -1,0 +1,228 @@
+#pragma once
+
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <stdexcept>
+#include <vector>
+
+#include <nash_swarm/format/packed_matrix.hpp>
+#include <nash_swarm/kernel/activation.hpp>
+
+/// The product as the documents describe it: no code of the library but plain reads of bytes, sums
+/// in double, one weight after the other.
+namespace reference {
+
+inline unsigned byte_at(const std::byte* bytes, std::size_t place) {
+  return std::to_integer<unsigned>(bytes[place]);
+}
+
+/// `width` bits of (row, channel) in a plane: byte 4·row + channel mod 4 of a 64-byte vector, which
+/// is shared by 8/width groups of four channels, the first group in the lowest bits.
+inline unsigned plane_bits(const std::byte* plane, std::size_t width, std::size_t row,
+                           std::size_t channel) {
+  const std::size_t group = channel / 4;
+  const std::size_t shared = 8 / width;
+  const unsigned byte = byte_at(plane, 64 * (group / shared) + 4 * row + channel % 4);
+  return (byte >> (width * (group % shared))) & ((1u << width) - 1u);
+}
+
+inline int signed_16(unsigned low, unsigned high) {
+  const int bits = static_cast<int>(low + 256 * high);
+  return bits >= 32768 ? bits - 65536 : bits;
+}
+
+/// Integer value of one weight of a block.
+inline int integer_weight(unsigned format, const std::byte* block, std::size_t row,
+                          std::size_t channel) {
+  static constexpr int levels_2[4] = {-63, -19, 19, 63};
+  static constexpr int levels_3[8] = {-63, -39, -22, -7, 7, 22, 39, 63};
+  static constexpr int levels_4[16] = {-63, -48, -37, -29, -22, -15, -9, -3,
+                                       3,   9,   15,  22,  29,  37,  48, 63};
+  const auto bits = [&](std::size_t start, std::size_t width) {
+    return plane_bits(block + start, width, row, channel);
+  };
+  switch (format) {
+    case 0:
+      return 0;
+    case 2:
+      return levels_2[bits(0, 2)];
+    case 3:
+      return levels_3[bits(0, 2) + 4 * bits(256, 1)];
+    case 4:
+      return levels_4[bits(0, 4)];
+    case 5:
+      return static_cast<int>(bits(0, 4) + 16 * bits(512, 1)) - 16;
+    case 6:
+      return static_cast<int>(bits(0, 4) + 16 * bits(512, 2)) - 32;
+    case 8:
+      return static_cast<int>(bits(0, 8)) - 128;
+    case 16: {
+      const std::size_t place = 64 * (channel / 2) + 4 * row + 2 * (channel % 2);
+      return signed_16(byte_at(block, place), byte_at(block, place + 1));
+    }
+    default:
+      throw std::logic_error("no such format");
+  }
+}
+
+inline std::size_t block_bytes(unsigned format) {
+  return std::size_t{128} * format;
+}
+
+/// Size of one integer step for weights of standard deviation 1.
+inline double unit(unsigned format) {
+  switch (format) {
+    case 2:
+      return 1.5104 / 63;
+    case 3:
+      return 2.1519 / 63;
+    case 4:
+      return 2.7326 / 63;
+    case 5:
+      return 0.1881;
+    case 6:
+      return 0.1041;
+    case 8:
+      return 0.0308;
+    case 16:
+      return 1.0 / 4096;
+    default:
+      return 1;
+  }
+}
+
+/// The value of a bfloat16 by its definition: sign, 8 bits of exponent, 7 bits of mantissa.
+inline double bfloat16_value(unsigned bits) {
+  const double sign = (bits & 0x8000u) != 0 ? -1 : 1;
+  const int exponent = static_cast<int>((bits >> 7) & 0xffu);
+  const double mantissa = bits & 0x7fu;
+  if (exponent == 0) return sign * std::ldexp(mantissa, -133);
+  return sign * std::ldexp(128 + mantissa, exponent - 134);
+}
+
+/// A dense matrix in double, row after row.
+struct Dense {
+  std::size_t rows;
+  std::size_t columns;
+  std::vector<double> values;
+  double& at(std::size_t row, std::size_t column) { return values[row * columns + column]; }
+  double at(std::size_t row, std::size_t column) const { return values[row * columns + column]; }
+};
+
+/// The format of every block, panel after panel, read from the run table.
+inline std::vector<unsigned> block_formats(const nash_swarm::PackedMatrix& matrix) {
+  const std::size_t panels = (matrix.out_features() + 15) / 16;
+  const std::size_t blocks = (matrix.in_features() + 63) / 64;
+  std::vector<unsigned> formats;
+  for (std::size_t i = 0; i < matrix.run_table().size(); i += 2) {
+    const std::size_t length = matrix.run_table()[i + 1] + std::size_t{1};
+    formats.insert(formats.end(), length, matrix.run_table()[i]);
+  }
+  if (formats.size() == blocks) {  // the runs of one panel stand for all
+    for (std::size_t i = blocks; i < panels * blocks; ++i) formats.push_back(formats[i - blocks]);
+  }
+  return formats;
+}
+
+/// The weights [out, padded in] in the basis of the matrix.
+inline Dense basis_weights(const nash_swarm::PackedMatrix& matrix) {
+  const std::size_t padded = (matrix.in_features() + 63) / 64 * 64;
+  const std::size_t blocks = padded / 64;
+  Dense weights{matrix.out_features(), padded, std::vector<double>(matrix.out_features() * padded)};
+  const std::vector<unsigned> formats = block_formats(matrix);
+  const std::byte* bytes = matrix.codes().data();
+  for (std::size_t i = 0; i < formats.size(); ++i) {
+    const std::size_t first_row = i / blocks * 16;
+    for (std::size_t row = 0; row < 16 && first_row + row < weights.rows; ++row) {
+      const double scale = bfloat16_value(matrix.row_scales()[first_row + row].bits);
+      for (std::size_t k = 0; k < 64; ++k) {
+        weights.at(first_row + row, i % blocks * 64 + k) =
+            scale * unit(formats[i]) * integer_weight(formats[i], bytes, row, k);
+      }
+    }
+    bytes += block_bytes(formats[i]);
+  }
+  return weights;
+}
+
+/// Entry (row, column) of the Hadamard matrix: −1 to the number of bits set in both.
+inline double hadamard(std::size_t row, std::size_t column) {
+  double entry = 1;
+  for (std::size_t both = row & column; both != 0; both /= 2) {
+    if (both % 2 == 1) entry = -entry;
+  }
+  return entry;
+}
+
+/// Matrix R of a basis, [in, padded]: a row vector v of the input's channels becomes v·R.
+inline Dense rotation(const nash_swarm::InputBasis& basis) {
+  const std::size_t block = basis.rotation_block();
+  Dense map{basis.in_features(), basis.padded_features(),
+            std::vector<double>(basis.in_features() * basis.padded_features())};
+  for (std::size_t i = 0; i < basis.in_features(); ++i) {
+    const std::size_t channel = basis.permutation().empty() ? i : basis.permutation()[i];
+    if (block == 0) {
+      map.at(channel, i) = 1;
+      continue;
+    }
+    for (std::size_t j = i / block * block; j < (i / block + 1) * block; ++j) {
+      map.at(channel, j) = static_cast<double>(basis.signs()[i]) * hadamard(i % block, j % block) /
+                           std::sqrt(static_cast<double>(block));
+    }
+  }
+  return map;
+}
+
+/// The weights [out, in] in the order and basis of the input.
+inline Dense input_weights(const nash_swarm::PackedMatrix& matrix) {
+  const Dense packed = basis_weights(matrix);
+  const Dense map = rotation(matrix.basis());
+  Dense weights{packed.rows, map.rows, std::vector<double>(packed.rows * map.rows)};
+  for (std::size_t row = 0; row < packed.rows; ++row) {
+    for (std::size_t channel = 0; channel < map.rows; ++channel) {
+      double sum = 0;
+      for (std::size_t j = 0; j < packed.columns; ++j) {
+        sum += packed.at(row, j) * map.at(channel, j);
+      }
+      weights.at(row, channel) = sum;
+    }
+  }
+  return weights;
+}
+
+/// A product [tokens, out] with the sum of the magnitudes of its terms, the measure of its error.
+struct Product {
+  Dense values;
+  Dense magnitudes;
+};
+
+/// x · Wᵀ for x [tokens, columns of the weights].
+inline Product multiply(const Dense& weights, const Dense& x) {
+  const Dense zero{x.rows, weights.rows, std::vector<double>(x.rows * weights.rows)};
+  Product product{zero, zero};
+  for (std::size_t token = 0; token < x.rows; ++token) {
+    for (std::size_t row = 0; row < weights.rows; ++row) {
+      for (std::size_t k = 0; k < weights.columns; ++k) {
+        const double term = weights.at(row, k) * x.at(token, k);
+        product.values.at(token, row) += term;
+        product.magnitudes.at(token, row) += std::fabs(term);
+      }
+    }
+  }
+  return product;
+}
+
+/// The activations as numbers, [tokens, padded in].
+inline Dense activation_values(const nash_swarm::Activations& x) {
+  Dense values{x.tokens(), x.channels(), std::vector<double>(x.tokens() * x.channels())};
+  for (std::size_t token = 0; token < x.tokens(); ++token) {
+    for (std::size_t k = 0; k < x.channels(); ++k) {
+      values.at(token, k) = static_cast<double>(x.scales(token)[k / x.scale_block()]) *
+                            static_cast<double>(x.codes(token)[k]);
+    }
+  }
+  return values;
+}
+
+}  // namespace reference

@@ -1,0 +1,118 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <nash_swarm/format/packed_matrix.hpp>
+
+#include "support/lcg.hpp"
+
+namespace support {
+
+/// Number of every format with the bytes of its block.
+struct KnownFormat {
+  std::uint8_t id;
+  std::size_t block_bytes;
+};
+inline constexpr std::array<KnownFormat, 8> known_formats = {
+    {{0, 0}, {2, 256}, {3, 384}, {4, 512}, {5, 640}, {6, 768}, {8, 1024}, {16, 2048}}};
+
+/// A permutation of 0 … count − 1 (Fisher and Yates).
+inline std::vector<std::uint32_t> random_permutation(std::size_t count, std::uint64_t seed) {
+  std::vector<std::uint32_t> order(count);
+  for (std::size_t i = 0; i < count; ++i) order[i] = static_cast<std::uint32_t>(i);
+  Lcg random(seed);
+  for (std::size_t i = count; i > 1; --i) {
+    std::swap(order[i - 1], order[random.below(static_cast<std::uint32_t>(i))]);
+  }
+  return order;
+}
+
+inline std::shared_ptr<const nash_swarm::InputBasis> make_basis(std::size_t in_features,
+                                                                std::size_t rotation_block,
+                                                                bool permuted) {
+  return std::make_shared<nash_swarm::InputBasis>(
+      "basis", in_features, rotation_block, 0x5eed + in_features,
+      permuted ? random_permutation(in_features, 7) : std::vector<std::uint32_t>{});
+}
+
+/// The bytes of one matrix, to be changed at will before they become a PackedMatrix.
+struct MatrixBytes {
+  std::vector<std::byte> codes;
+  std::vector<nash_swarm::BFloat16> row_scales;
+  std::vector<std::uint8_t> run_table;
+};
+
+/// Appends the bytes of one block: random, but for the codes −128 and −32768, which are not used.
+inline void append_random_block(const KnownFormat& format, Lcg& random,
+                                std::vector<std::byte>& codes) {
+  for (std::size_t i = 0; i < format.block_bytes; ++i) {
+    std::uint32_t byte = random.below(256);
+    if (format.id == 8 && byte == 0) byte = 77;
+    if (format.id == 16 && i % 2 == 1 && byte == 0x80) byte = 0x81;
+    codes.push_back(static_cast<std::byte>(byte));
+  }
+}
+
+/// Random bytes for a matrix whose block (panel, block) has the format
+/// `known_formats[choose(panel, block)]`. Runs are written one block at a time.
+template <class Choose>
+MatrixBytes random_bytes(std::size_t out_features, const nash_swarm::InputBasis& basis,
+                         std::uint64_t seed, Choose choose) {
+  MatrixBytes bytes;
+  Lcg random(seed);
+  for (std::size_t panel = 0; panel < (out_features + 15) / 16; ++panel) {
+    for (std::size_t block = 0; block < basis.padded_features() / 64; ++block) {
+      const KnownFormat& format = known_formats[choose(panel, block)];
+      append_random_block(format, random, bytes.codes);
+      bytes.run_table.push_back(format.id);
+      bytes.run_table.push_back(0);
+    }
+  }
+  for (std::size_t row = 0; row < out_features; ++row) {  // 2^-7 … 2^-3, a few of them negative
+    const std::uint32_t sign = random.below(8) == 0 ? 0x8000u : 0u;
+    bytes.row_scales.push_back(
+        {static_cast<std::uint16_t>(sign | (0x3c00u + random.below(0x200)))});
+  }
+  return bytes;
+}
+
+inline nash_swarm::PackedMatrix packed(MatrixBytes bytes, std::size_t out_features,
+                                       std::shared_ptr<const nash_swarm::InputBasis> basis) {
+  const auto owned = std::make_shared<const MatrixBytes>(std::move(bytes));
+  return nash_swarm::PackedMatrix({.name = "matrix",
+                                   .out_features = out_features,
+                                   .basis = std::move(basis),
+                                   .codes = owned->codes,
+                                   .row_scales = owned->row_scales,
+                                   .run_table = owned->run_table,
+                                   .storage = owned});
+}
+
+/// A matrix of random bytes in which every block has the format `known_formats[format]`.
+inline nash_swarm::PackedMatrix uniform_matrix(std::size_t out_features,
+                                               std::shared_ptr<const nash_swarm::InputBasis> basis,
+                                               std::size_t format, std::uint64_t seed) {
+  MatrixBytes bytes =
+      random_bytes(out_features, *basis, seed, [&](std::size_t, std::size_t) { return format; });
+  return packed(std::move(bytes), out_features, std::move(basis));
+}
+
+/// A matrix of random bytes in which every block has a format of its own.
+inline nash_swarm::PackedMatrix mixed_matrix(std::size_t out_features,
+                                             std::shared_ptr<const nash_swarm::InputBasis> basis,
+                                             std::uint64_t seed) {
+  Lcg formats(seed + 1);
+  MatrixBytes bytes =
+      random_bytes(out_features, *basis, seed, [&](std::size_t, std::size_t) -> std::size_t {
+        return formats.below(static_cast<std::uint32_t>(known_formats.size()));
+      });
+  return packed(std::move(bytes), out_features, std::move(basis));
+}
+
+}  // namespace support
