@@ -105,7 +105,7 @@ TEST_CASE("a header whose length lies") {
   CHECK(contains(with_length(0), "length at byte 0 is 0"));
   CHECK(contains(with_length(small_file.size() - 7), "follow"));
   CHECK(contains(with_length(UINT64_MAX), "18446744073709551615"));
-  CHECK(contains(with_length(20), "no valid JSON at byte"));
+  CHECK(contains(with_length(20), "no valid JSON at its byte"));
   const std::uint64_t too_long = 100'000'001;
   std::filesystem::resize_file(path, 8 + too_long);  // a sparse file
   std::fstream(path, std::ios::in | std::ios::out | std::ios::binary)
@@ -123,7 +123,7 @@ TEST_CASE("headers that are not of the form") {
       {"[]", "not a JSON object"},
       {" {}", "not a JSON object"},
       {"\xef\xbb\xbf{}", "not a JSON object"},
-      {"{} {}", "no valid JSON at byte 4"},
+      {"{} {}", "no valid JSON at its byte 4"},
       {"{},", "no valid JSON"},
       {"{", "no valid JSON"},
       {R"({"a":1e999})", "no valid JSON"},

@@ -2,7 +2,6 @@
 
 #include <doctest/doctest.h>
 
-#include <bit>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -12,7 +11,7 @@
 #include <vector>
 
 #include "kernel/reference_product.hpp"
-#include "support/lcg.hpp"
+#include "support/products.hpp"
 #include "support/random_matrix.hpp"
 
 using nash_swarm::Activations;
@@ -21,49 +20,17 @@ using nash_swarm::PackedMatrix;
 using nash_swarm::SerialExecutor;
 using nash_swarm::TensorView;
 using nash_swarm::ThreadPool;
+using support::bits_of;
+using support::for_each_basis;
+using support::multiply;
+using support::random_inputs;
+using support::Row;
+using support::rows_of;
+using support::Shape;
 
 namespace {
 
-using Row = std::vector<float>;
-
-struct Shape {
-  std::size_t out;
-  std::size_t in;
-};
 constexpr Shape shapes[] = {{1, 64}, {17, 65}, {16, 64}, {33, 130}, {100, 256}};
-
-Row random_inputs(std::size_t tokens, std::size_t channels, std::uint64_t seed) {
-  support::Lcg random(seed);
-  Row values(tokens * channels);
-  for (float& value : values) value = random.real();
-  return values;
-}
-
-TensorView<const float, 2> rows_of(const Row& values, std::size_t columns) {
-  return {values.data(), {values.size() / columns, columns}};
-}
-
-/// The product [tokens, out], one row after the other.
-template <class Inputs, class E>
-Row multiply(const PackedMatrix& matrix, const Inputs& x, std::size_t tokens, E& executor) {
-  Row y(tokens * matrix.out_features(), -1.0f);
-  const TensorView<float, 2> view{y.data(), {tokens, matrix.out_features()}};
-  nash_swarm::matmul(matrix, x, view, executor);
-  return y;
-}
-
-Row multiply(const PackedMatrix& matrix, const Row& x) {
-  SerialExecutor serial;
-  return multiply(matrix, rows_of(x, matrix.in_features()), x.size() / matrix.in_features(),
-                  serial);
-}
-
-/// Bits, so that NaN equals NaN and 0 does not equal −0.
-std::vector<std::uint32_t> bits_of(const Row& values) {
-  std::vector<std::uint32_t> bits(values.size());
-  for (std::size_t i = 0; i < bits.size(); ++i) bits[i] = std::bit_cast<std::uint32_t>(values[i]);
-  return bits;
-}
 
 /// Number of outputs that are further from the reference than `bound` times the magnitudes.
 int outside(const Row& y, const reference::Product& expected, double bound) {
@@ -73,20 +40,6 @@ int outside(const Row& y, const reference::Product& expected, double bound) {
     count += error <= bound * expected.magnitudes.values[i] ? 0 : 1;
   }
   return count;
-}
-
-/// Calls check(basis) for every rotation that fits, with and without a permutation.
-template <class Check>
-void for_each_basis(std::size_t channels, Check&& check) {
-  for (const std::size_t rotation : {0u, 64u, 128u, 256u}) {
-    if (rotation != 0 && (channels + 63) / 64 * 64 % rotation != 0) continue;
-    for (const bool permuted : {false, true}) {
-      CAPTURE(channels);
-      CAPTURE(rotation);
-      CAPTURE(permuted);
-      check(support::make_basis(channels, rotation, permuted));
-    }
-  }
 }
 
 /// Compares the product with the reference on the quantized activations, and its bits for several
@@ -339,95 +292,4 @@ TEST_CASE("matmul: activations of another basis are refused") {
                          doctest::Contains("matrix: activations of another basis"),
                          nash_swarm::Error);
   }
-}
-
-TEST_CASE("matmul: decode_row gives the weights in the order of the input") {
-  for (const Shape& shape : shapes) {
-    for_each_basis(shape.in, [&](const auto& basis) {
-      const PackedMatrix matrix = support::mixed_matrix(shape.out, basis, 5 * shape.out);
-      const reference::Dense packed = reference::basis_weights(matrix);
-      const reference::Dense expected = reference::input_weights(matrix);
-      Row memory(2 * shape.in);
-      const TensorView<float, 1> strided{memory.data(), {shape.in}, {2}};
-      int wrong = 0;
-      for (std::size_t row = 0; row < shape.out; ++row) {
-        double length = 0;
-        for (std::size_t j = 0; j < packed.columns; ++j) length += std::pow(packed.at(row, j), 2);
-        decode_row(matrix, row, strided);
-        for (std::size_t k = 0; k < shape.in; ++k) {
-          const double error = static_cast<double>(strided(k)) - expected.at(row, k);
-          wrong += std::fabs(error) <= 1e-6 * std::sqrt(length) ? 0 : 1;
-        }
-      }
-      CHECK(wrong == 0);
-    });
-  }
-}
-
-TEST_CASE("matmul: decode_row refuses rows and lengths that do not fit") {
-  const PackedMatrix matrix = support::mixed_matrix(17, support::make_basis(65, 0, false), 2);
-  Row weights(80);
-  const auto decode = [&](std::size_t row, std::size_t length) {
-    decode_row(matrix, row, TensorView<float, 1>{weights.data(), {length}});
-  };
-  CHECK_NOTHROW(decode(16, 65));
-  CHECK_THROWS_WITH_AS(decode(17, 65),
-                       "matrix: row 17 of length 65 asked of a matrix of shape [17, 65]",
-                       nash_swarm::Error);
-  CHECK_THROWS_AS(decode(0, 64), nash_swarm::Error);
-  CHECK_THROWS_AS(decode(0, 80), nash_swarm::Error);
-}
-
-namespace {
-
-/// Hash of the bits of floats (Fowler, Noll and Vo 1991, FNV-1a), lowest byte of each first.
-class Fnv1a {
- public:
-  void add(const Row& values) {
-    for (const std::uint32_t bits : bits_of(values)) {
-      for (unsigned shift = 0; shift < 32; shift += 8) {
-        value_ = (value_ ^ ((bits >> shift) & 0xffu)) * 0x100000001b3u;
-      }
-    }
-  }
-  std::uint64_t value() const { return value_; }
-
- private:
-  std::uint64_t value_ = 0xcbf29ce484222325u;
-};
-
-/// Inputs of exact small dyadic numbers first, then of all sizes.
-Row golden_inputs(std::size_t tokens, std::size_t channels) {
-  Row x = random_inputs(tokens, channels, 99);
-  for (std::size_t k = 0; k < channels; ++k) {
-    x[k] = static_cast<float>(static_cast<int>(k * 5 % 17) - 8) * 0.125f;
-    x[channels + k] *= 0x1p-70f;
-    x[2 * channels + k] *= static_cast<float>(k % 7) * 0x1.fp20f;
-  }
-  return x;
-}
-
-}  // namespace
-
-// Bytes and inputs come from integers, so every compiler, machine, flag and number of threads has
-// to find these bits.
-TEST_CASE("matmul: the bits of a product are the same everywhere") {
-  constexpr std::size_t tokens = 6;
-  Fnv1a products;
-  Fnv1a rows;
-  ThreadPool pool(2);
-  for (const Shape& shape : {Shape{37, 130}, Shape{128, 200}, Shape{5, 1}, Shape{16, 256}}) {
-    for_each_basis(shape.in, [&](const auto& basis) {
-      const PackedMatrix matrix = support::mixed_matrix(shape.out, basis, 2024 + shape.in);
-      const Row x = golden_inputs(tokens, shape.in);
-      products.add(multiply(matrix, rows_of(x, shape.in), tokens, pool));
-      Row weights(shape.in);
-      for (std::size_t row = 0; row < shape.out; ++row) {
-        decode_row(matrix, row, TensorView<float, 1>{weights.data(), {shape.in}});
-        rows.add(weights);
-      }
-    });
-  }
-  CHECK(products.value() == 0xb367f048610d3387u);
-  CHECK(rows.value() == 0x55ba960f9cf367ddu);
 }

@@ -18,9 +18,20 @@ static_assert(std::endian::native == std::endian::little,
               "tensors are stored little-endian and read in place");
 
 /// Element type of a stored tensor, named as in the safetensors format.
-// clang-format off
 enum class DataType : std::uint8_t {
-  F64, F32, F16, BF16, I64, I32, I16, I8, U64, U32, U16, U8, Bool
+  F64,
+  F32,
+  F16,
+  BF16,
+  I64,
+  I32,
+  I16,
+  I8,
+  U64,
+  U32,
+  U16,
+  U8,
+  Bool
 };
 
 namespace detail {

@@ -30,8 +30,8 @@
 ///     BASIS.permutation U16|U32 [in] if it permutes its channels
 ///     everything else                tensors and documents (U8) under their own names
 ///
-/// `__metadata__` holds the version and a manifest in JSON that says which matrix reads which basis.
-/// Tensors are ordered so that each is aligned to its element, the codes to 64 bytes.
+/// `__metadata__` holds the version and a manifest in JSON that says which matrix reads which
+/// basis. Tensors are ordered so that each is aligned to its element, the codes to 64 bytes.
 namespace nash_swarm {
 
 inline constexpr int packed_model_version = 1;
@@ -101,7 +101,8 @@ inline SafetensorsLayout packed_model_layout(const std::vector<MatrixPlan>& matr
     }
     if (!basis->permutation().empty()) {
       const bool narrow = InputBasis::permutation_entry_bytes(basis->in_features()) == 2;
-      rest.push_back({basis->name() + ".permutation", narrow ? DataType::U16 : DataType::U32,
+      rest.push_back({basis->name() + ".permutation",
+                      narrow ? DataType::U16 : DataType::U32,
                       {basis->in_features()}});
     }
   }
@@ -109,10 +110,9 @@ inline SafetensorsLayout packed_model_layout(const std::vector<MatrixPlan>& matr
   detail::order_by_alignment(rest);
   codes.insert(codes.end(), rest.begin(), rest.end());
   return SafetensorsLayout(
-      std::move(codes),
-      {{"format", "nash_swarm"},
-       {std::string(detail::version_key), std::to_string(packed_model_version)},
-       {std::string(detail::manifest_key), detail::manifest_of(matrices)}});
+      std::move(codes), {{"format", "nash_swarm"},
+                         {std::string(detail::version_key), std::to_string(packed_model_version)},
+                         {std::string(detail::manifest_key), detail::manifest_of(matrices)}});
 }
 
 /// All-in sizes of the file, exact before anything is packed.
@@ -130,7 +130,8 @@ inline PackedModelSizes packed_model_sizes(const std::vector<MatrixPlan>& matric
 /// A packed model, mapped from its file. Matrices use the mapped bytes in place.
 class PackedModelFile {
  public:
-  /// @throws Error naming the file and the tensor for a file that is no packed model, is damaged, or
+  /// @throws Error naming the file and the tensor for a file that is no packed model, is damaged,
+  /// or
   ///   is of a later version
   explicit PackedModelFile(const std::filesystem::path& path) : file_(path) {
     check_version();
@@ -139,7 +140,8 @@ class PackedModelFile {
       for (const auto& basis : manifest.at("bases")) add_basis(basis);
       for (const auto& matrix : manifest.at("matrices")) add_matrix(matrix);
     } catch (const nlohmann::json::exception&) {
-      throw Error(path.string(), "the manifest lacks an entry or has one of the wrong type", remedy);
+      throw Error(path.string(), "the manifest lacks an entry or has one of the wrong type",
+                  remedy);
     }
     count_sizes();
   }
@@ -163,15 +165,16 @@ class PackedModelFile {
   }
 
  private:
-  static constexpr const char* remedy = "quantize the model again, or use the version that wrote it";
+  static constexpr const char* remedy =
+      "quantize the model again, or use the version that wrote it";
 
   std::string path() const { return file_.path().string(); }
 
   void check_version() const {
     const auto found = file_.metadata().find(std::string(detail::version_key));
     if (found == file_.metadata().end()) {
-      throw Error(path(), "not a packed model: its metadata have no " +
-                              std::string(detail::version_key));
+      throw Error(path(),
+                  "not a packed model: its metadata have no " + std::string(detail::version_key));
     }
     if (found->second != std::to_string(packed_model_version)) {
       throw Error(path(),
@@ -192,9 +195,10 @@ class PackedModelFile {
   const StoredTensor& part(const std::string& name, DataType type) const {
     const StoredTensor& tensor = file_.at(name);
     if (tensor.type != type || tensor.shape.size() != 1) {
-      throw Error(path(), "tensor " + printable(name) + ": expected one dimension of " +
-                              std::string(name_of(type)),
-                  remedy);
+      throw Error(
+          path(),
+          "tensor " + printable(name) + ": expected one dimension of " + std::string(name_of(type)),
+          remedy);
     }
     return tensor;
   }

@@ -138,7 +138,7 @@ class SafetensorsHeaderBuilder {
 
   bool parse_error(std::size_t position, const std::string&, const nlohmann::json::exception&) {
     name_.reset();
-    fail("is no valid JSON at byte " + std::to_string(position) + " of the header");
+    fail("the header is no valid JSON at its byte " + std::to_string(position));
   }
 
  private:
@@ -187,8 +187,9 @@ class SafetensorsHeaderBuilder {
   [[noreturn]] void fail(const std::string& problem,
                          const std::string& remedy = "copy or export the file again") const {
     std::string where;
-    if (name_)
+    if (name_) {
       where = (*name_ == safetensors_metadata_key ? "" : "tensor ") + printable(*name_) + ": ";
+    }
     throw Error(file_, where + problem, remedy);
   }
 

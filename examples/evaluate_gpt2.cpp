@@ -1,0 +1,111 @@
+#include <cstddef>
+#include <cstdio>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <nash_swarm/io/atomic_file.hpp>
+
+#include "command_line.hpp"
+#include "gpt2/load_model.hpp"
+#include "gpt2/progress.hpp"
+#include "gpt2/quantizer.hpp"
+#include "gpt2/report.hpp"
+#include "text_options.hpp"
+
+/// Evaluates a float checkpoint or a packed model on a text.
+
+namespace {
+
+struct Options {
+  std::string model = NASH_SWARM_EXAMPLE_DATA "/wiki-gpt2";
+  std::string reference;
+  TextOptions text;
+  std::size_t threads = 0;
+  std::string report;
+
+  void add_to(CLI::App& app) {
+    app.add_option("--model", model, "Folder of a Hugging Face GPT-2, or packed file (bundled)");
+    app.add_option("--reference", reference,
+                   "Folder of the float model that a packed file is compared with");
+    text.add_to(app);
+    app.add_option("--threads", threads, "Threads (all cores)")->check(CLI::PositiveNumber);
+    app.add_option("--report", report, "JSON report to write");
+  }
+};
+
+/// The row of a packed file: what the file itself tells.
+gpt2::ReportRow packed_row(const nash_swarm::PackedModelFile& file) {
+  const bool has_embedding = file.find_matrix("wte") != nullptr;
+  const bool has_blocks = file.matrices().size() > (has_embedding ? 1u : 0u);
+  gpt2::ReportRow row;
+  row.method = "nash_swarm";
+  row.label = "packed";
+  row.scope = name_of(!has_blocks      ? gpt2::Scope::lm_head
+                      : !has_embedding ? gpt2::Scope::blocks
+                                       : gpt2::Scope::all);
+  row.stored = true;
+  for (const nash_swarm::PackedMatrix& matrix : file.matrices()) {
+    row.matrix_weights += matrix.out_features() * matrix.in_features();
+  }
+  row.matrix_bytes = file.sizes().matrix_bytes;
+  row.other_bytes = file.sizes().other_bytes;
+  return row;
+}
+
+/// Counts what the config says, since a packed file has no float weights.
+void count_parameters(const gpt2::Config& config, gpt2::Report& report) {
+  for (const gpt2::MatrixShape& matrix : gpt2::matrix_shapes(config)) {
+    report.matrix_weights += matrix.out * matrix.in;
+  }
+  report.parameters = report.matrix_weights;
+  for (const gpt2::TensorShape& tensor : gpt2::other_tensor_shapes(config)) {
+    std::size_t size = 1;
+    for (const std::size_t extent : tensor.shape) size *= extent;
+    report.parameters += size;
+  }
+}
+
+void run(const CLI::App& app, const Options& options) {
+  if (!options.report.empty()) nash_swarm::AtomicFile probe(options.report);
+  nash_swarm::ThreadPool pool(options.threads);
+  const gpt2::LoadedModel loaded = gpt2::load_model(options.model, false, pool);
+  std::optional<gpt2::LoadedModel> reference;
+  if (!options.reference.empty()) reference = gpt2::load_model(options.reference, false, pool);
+  gpt2::EvaluationText text = options.text.read(app, loaded.tokenizer, loaded.config.n_ctx);
+
+  std::vector<const gpt2::Model*> models;
+  if (reference) models.push_back(&reference->model);
+  models.push_back(&loaded.model);
+  gpt2::Progress progress;
+  progress.stage("evaluating", models.size() * text.scored_tokens);
+  const std::vector<gpt2::Evaluation> evaluations =
+      gpt2::evaluate(models, reference.has_value(), text, pool,
+                     [&](std::size_t tokens) { progress.advance(tokens); });
+  progress.finish();
+
+  gpt2::Report report;
+  report.model = loaded.name;
+  count_parameters(loaded.config, report);
+  report.text = std::move(text);
+  if (reference) report.float_model = evaluations.front();
+  if (loaded.packed) {
+    report.rows.push_back(packed_row(*loaded.packed));
+    report.rows.back().evaluation = evaluations.back();
+    report.rows.back().peak_memory_bytes = gpt2::peak_memory_bytes();
+  } else {
+    report.float_model = evaluations.back();
+  }
+  std::fputs(gpt2::format_report(report).c_str(), stdout);
+  if (!options.report.empty()) gpt2::write_report(report, options.report);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app("Evaluates a GPT-2, float or packed, on a text", "evaluate_gpt2");
+  Options options;
+  options.add_to(app);
+  return run_program(app, argc, argv, [&] { run(app, options); });
+}

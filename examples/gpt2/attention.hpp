@@ -1,0 +1,21 @@
+#pragma once
+
+#include <cstddef>
+#include <nash_swarm/core/tensor_view.hpp>
+#include <nash_swarm/core/thread_pool.hpp>
+
+namespace gpt2 {
+
+/// Causal self-attention with `heads` heads, one task per sequence and head. Query i of a sequence
+/// sees keys 0 … past + i, where past = keys − queries. Scores are held for a tile of queries at a
+/// time. All views have contiguous rows.
+/// @param queries [sequences, length, width]
+/// @param keys [sequences, past + length, width]
+/// @param values [sequences, past + length, width]
+/// @param out [sequences, length, width], overwritten
+void causal_attention(nash_swarm::TensorView<const float, 3> queries,
+                      nash_swarm::TensorView<const float, 3> keys,
+                      nash_swarm::TensorView<const float, 3> values, std::size_t heads,
+                      nash_swarm::TensorView<float, 3> out, nash_swarm::ThreadPool& pool);
+
+}  // namespace gpt2

@@ -1,0 +1,31 @@
+#pragma once
+
+#include <nash_swarm/core/tensor_view.hpp>
+#include <nash_swarm/core/thread_pool.hpp>
+#include <span>
+
+namespace gpt2 {
+
+/// The steps between the matrices; each works on the rows of a batch [tokens, features] in
+/// parallel.
+
+/// y = (x − mean) / √(variance + epsilon) · weight + bias for every row.
+void layer_norm(nash_swarm::TensorView<const float, 2> x, std::span<const float> weight,
+                std::span<const float> bias, float epsilon, nash_swarm::TensorView<float, 2> y,
+                nash_swarm::ThreadPool& pool);
+
+/// y += bias for every row.
+void add_bias(nash_swarm::TensorView<float, 2> y, std::span<const float> bias,
+              nash_swarm::ThreadPool& pool);
+
+/// y = gelu_new(y + bias) for every row: the tanh form of the Gaussian error linear unit,
+/// ½x(1 + tanh(√(2/π)(x + 0.044715x³))) (Hendrycks and Gimpel 2016, section 2).
+void add_bias_gelu(nash_swarm::TensorView<float, 2> y, std::span<const float> bias,
+                   nash_swarm::ThreadPool& pool);
+
+/// hidden += update + bias for every row.
+void add_residual(nash_swarm::TensorView<float, 2> hidden,
+                  nash_swarm::TensorView<const float, 2> update, std::span<const float> bias,
+                  nash_swarm::ThreadPool& pool);
+
+}  // namespace gpt2

@@ -1,0 +1,114 @@
+#include "gpt2/evaluation.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+#include <nash_swarm/core/error.hpp>
+#include <nash_swarm/core/tensor_view.hpp>
+#include <numeric>
+#include <string>
+
+#include "gpt2/float_matrix.hpp"
+#include "gpt2/loss.hpp"
+
+namespace gpt2 {
+namespace {
+
+using nash_swarm::Error;
+using nash_swarm::TensorView;
+using nash_swarm::ThreadPool;
+
+constexpr std::size_t batch_tokens = 2048;
+
+void check_text(const EvaluationText& text) {
+  if (text.windows.empty()) throw Error(text.file, "there is no token to score");
+  for (const Window& window : text.windows) {
+    if (window.inputs.empty() || window.inputs.size() != window.targets.size()) {
+      throw Error(text.file, "a window of " + std::to_string(window.inputs.size()) +
+                                 " tokens has " + std::to_string(window.targets.size()) +
+                                 " targets");
+    }
+  }
+}
+
+/// The first of `windows` that are equally long, at most a batch of them.
+std::span<const Window> next_batch(std::span<const Window> windows) {
+  const std::size_t length = windows.front().inputs.size();
+  const std::size_t most = std::max<std::size_t>(1, batch_tokens / length);
+  std::size_t count = 1;
+  while (count < std::min(most, windows.size()) && windows[count].inputs.size() == length) ++count;
+  return windows.first(count);
+}
+
+/// The tokens of all windows, one after the other.
+std::vector<std::int32_t> joined(std::span<const Window> windows,
+                                 std::vector<std::int32_t> Window::*part) {
+  std::vector<std::int32_t> tokens;
+  for (const Window& window : windows) {
+    tokens.insert(tokens.end(), (window.*part).begin(), (window.*part).end());
+  }
+  return tokens;
+}
+
+template <class T>
+double sum(std::span<const T> values) {
+  return std::accumulate(values.begin(), values.end(), 0.0);
+}
+
+/// Adds the scores of a batch to what is, until `divide`, a sum over tokens.
+void add(const TokenScores& scores, std::size_t window_length, Evaluation& evaluation) {
+  const std::span<const double> losses = scores.losses;
+  for (std::size_t begin = 0; begin < losses.size(); begin += window_length) {
+    const double window_loss = sum(losses.subspan(begin, window_length));
+    evaluation.loss += window_loss;
+    evaluation.window_losses.push_back(window_loss / static_cast<double>(window_length));
+  }
+  if (evaluation.kld) *evaluation.kld += sum(std::span(scores.divergences));
+  if (evaluation.top1_agreement) *evaluation.top1_agreement += sum(std::span(scores.agreements));
+  evaluation.seconds += scores.seconds;
+}
+
+void divide(Evaluation& evaluation, double tokens) {
+  evaluation.loss /= tokens;
+  if (evaluation.kld) *evaluation.kld /= tokens;
+  if (evaluation.top1_agreement) *evaluation.top1_agreement /= tokens;
+}
+
+}  // namespace
+
+std::vector<Evaluation> evaluate(std::span<const Model* const> models, bool first_is_reference,
+                                 const EvaluationText& text, ThreadPool& pool,
+                                 const EvaluationObserver& observer) {
+  using Clock = std::chrono::steady_clock;
+  check_text(text);
+  std::vector<Evaluation> evaluations(models.size());
+  if (first_is_reference) {
+    for (Evaluation& evaluation : evaluations) evaluation.kld = evaluation.top1_agreement = 0.0;
+  }
+  std::size_t scored = 0;
+  std::span<const Window> left = text.windows;
+  while (!left.empty()) {
+    const std::span<const Window> batch = next_batch(left);
+    left = left.subspan(batch.size());
+    const std::vector<std::int32_t> inputs = joined(batch, &Window::inputs);
+    std::vector<FloatMatrix> states;
+    for (std::size_t m = 0; m < models.size(); ++m) {
+      const auto start = Clock::now();
+      states.push_back(hidden_states(*models[m], inputs, batch.size(), pool));
+      evaluations[m].seconds += std::chrono::duration<double>(Clock::now() - start).count();
+      if (observer) observer(inputs.size());
+    }
+    std::vector<TensorView<const float, 2>> hidden;
+    for (const FloatMatrix& matrix : states) hidden.push_back(matrix.view());
+    const std::vector<TokenScores> scores =
+        score_tokens(models, hidden, joined(batch, &Window::targets), first_is_reference, pool);
+    for (std::size_t m = 0; m < models.size(); ++m) {
+      add(scores[m], batch.front().inputs.size(), evaluations[m]);
+    }
+    scored += inputs.size();
+  }
+  for (Evaluation& evaluation : evaluations) divide(evaluation, static_cast<double>(scored));
+  return evaluations;
+}
+
+}  // namespace gpt2

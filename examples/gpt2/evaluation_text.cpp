@@ -1,0 +1,103 @@
+#include "gpt2/evaluation_text.hpp"
+
+#include <algorithm>
+#include <nash_swarm/core/error.hpp>
+#include <nash_swarm/io/mapped_file.hpp>
+#include <optional>
+#include <span>
+
+namespace gpt2 {
+namespace {
+
+using nash_swarm::Error;
+using Tokens = std::vector<std::int32_t>;
+
+constexpr std::size_t sample_tokens = 64;
+
+[[noreturn]] void throw_too_short(const std::string& file, std::size_t tokens) {
+  throw Error(file, tokens == 0 ? "the text is empty" : "the text is shorter than two tokens",
+              "give a longer text");
+}
+
+/// Adds the window that reads all of `tokens` but the last one.
+void add_window(EvaluationText& text, std::span<const std::int32_t> tokens) {
+  text.windows.push_back(
+      {Tokens(tokens.begin(), tokens.end() - 1), Tokens(tokens.begin() + 1, tokens.end())});
+  text.scored_tokens += tokens.size() - 1;
+}
+
+bool is_blank(std::string_view line) {
+  return line.find_first_not_of(" \t\r\v\f") == std::string_view::npos;
+}
+
+/// Takes the first line off `text`, without its line feed.
+std::string_view take_line(std::string_view& text) {
+  const std::size_t end = std::min(text.find('\n'), text.size());
+  const std::string_view line = text.substr(0, end);
+  text.remove_prefix(std::min(end + 1, text.size()));
+  return line;
+}
+
+}  // namespace
+
+std::string read_text_file(const std::filesystem::path& file) {
+  const nash_swarm::MappedFile mapping(file);
+  return {reinterpret_cast<const char*>(mapping.bytes().data()), mapping.bytes().size()};
+}
+
+EvaluationText full_protocol(const Tokenizer& tokenizer, std::string_view text,
+                             const std::string& file, std::size_t context, std::size_t n_ctx,
+                             std::size_t max_tokens) {
+  if (context == 0 || context > n_ctx) {
+    throw Error("--context", std::to_string(context) + " tokens are no window of this model",
+                "give 1 to " + std::to_string(n_ctx));
+  }
+  const Encoded encoded = tokenizer.encode(text);
+  const std::span<const std::int32_t> tokens = encoded.ids;
+  if (tokens.size() < 2) throw_too_short(file, tokens.size());
+  EvaluationText result;
+  result.file = file;
+  result.protocol = "full";
+  result.context = result.stride = context;
+  result.invalid_bytes = encoded.invalid_bytes;
+  const std::size_t all = tokens.size() - 1;
+  const std::size_t scored = max_tokens == 0 ? all : std::min(max_tokens, all);
+  for (std::size_t begin = 0; begin < scored; begin += context) {
+    add_window(result, tokens.subspan(begin, std::min(context, scored - begin) + 1));
+  }
+  return result;
+}
+
+EvaluationText paper_protocol(const Tokenizer& tokenizer, std::string_view text,
+                              const std::string& file, std::size_t n_ctx, std::size_t samples) {
+  if (samples == 0) throw Error("--samples", "0 samples hold nothing to score", "give 1 or more");
+  if (n_ctx < sample_tokens) {
+    throw Error(
+        "--protocol",
+        "paper: a sample of 64 tokens does not fit the model's context of " + std::to_string(n_ctx),
+        "use --protocol full");
+  }
+  const std::optional<std::int32_t> padding = tokenizer.end_of_text();
+  if (!padding) {
+    throw Error("--protocol", "paper: the vocabulary has no <|endoftext|> to pad samples with",
+                "use --protocol full");
+  }
+  EvaluationText result;
+  result.file = file;
+  result.protocol = "paper";
+  result.context = result.stride = sample_tokens;
+  std::size_t tokens = 0;
+  while (!text.empty() && result.windows.size() < samples) {
+    const std::string_view line = take_line(text);
+    if (is_blank(line)) continue;
+    Encoded sample = tokenizer.encode(line);
+    result.invalid_bytes += sample.invalid_bytes;
+    tokens += sample.ids.size();
+    sample.ids.resize(sample_tokens, *padding);
+    add_window(result, sample.ids);
+  }
+  if (tokens < 2) throw_too_short(file, tokens);
+  return result;
+}
+
+}  // namespace gpt2

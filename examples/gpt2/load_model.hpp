@@ -1,0 +1,34 @@
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <nash_swarm/core/thread_pool.hpp>
+#include <nash_swarm/io/packed_model.hpp>
+#include <string>
+
+#include "gpt2/checkpoint.hpp"
+#include "gpt2/config.hpp"
+#include "gpt2/model.hpp"
+#include "gpt2/tokenizer.hpp"
+
+namespace gpt2 {
+
+/// A model that is ready to run, and what it was made of: one of `packed` and `checkpoint` is set.
+struct LoadedModel {
+  std::string name;  ///< name of the folder or file, without the path to it
+  Config config;
+  Model model;
+  Tokenizer tokenizer;
+  std::shared_ptr<const nash_swarm::PackedModelFile> packed;
+  std::unique_ptr<Checkpoint> checkpoint;
+};
+
+/// Opens a folder as a float checkpoint, whose weights are checked to be finite, or a file as a
+/// packed model, which has config and vocabulary in it.
+/// @param resident true to keep one float32 copy of every float matrix (for generation), false to
+/// convert them whenever they are used (for batches of many tokens)
+/// @throws nash_swarm::Error naming file, and key or tensor, of whatever is missing or does not fit
+LoadedModel load_model(const std::filesystem::path& path, bool resident,
+                       nash_swarm::ThreadPool& pool);
+
+}  // namespace gpt2

@@ -1,0 +1,88 @@
+#include "gpt2/packed.hpp"
+
+#include <string>
+#include <utility>
+
+#include <nash_swarm/kernel/matmul.hpp>
+
+#include "gpt2/weight_source.hpp"
+
+namespace gpt2 {
+namespace {
+
+using nash_swarm::PackedMatrix;
+using nash_swarm::PackedModelFile;
+using nash_swarm::TensorView;
+using nash_swarm::ThreadPool;
+
+class PackedLinear : public Linear {
+ public:
+  explicit PackedLinear(PackedMatrix matrix) : matrix_(std::move(matrix)) {}
+  std::size_t out_features() const override { return matrix_.out_features(); }
+  std::size_t in_features() const override { return matrix_.in_features(); }
+  void apply(TensorView<const float, 2> x, TensorView<float, 2> y,
+             ThreadPool& pool) const override {
+    nash_swarm::matmul(matrix_, x, y, pool);
+  }
+
+ private:
+  PackedMatrix matrix_;
+};
+
+class PackedEmbedding : public TokenEmbedding {
+ public:
+  explicit PackedEmbedding(PackedMatrix matrix) : matrix_(std::move(matrix)) {}
+  std::size_t vocabulary_size() const override { return matrix_.out_features(); }
+  std::size_t width() const override { return matrix_.in_features(); }
+  void lookup(std::span<const std::int32_t> tokens, TensorView<float, 2> rows) const override {
+    for (std::size_t t = 0; t < tokens.size(); ++t) {
+      nash_swarm::decode_row(matrix_, static_cast<std::size_t>(tokens[t]), rows[t]);
+    }
+  }
+  void logits(TensorView<const float, 2> hidden, TensorView<float, 2> logits,
+              ThreadPool& pool) const override {
+    nash_swarm::matmul(matrix_, hidden, logits, pool);
+  }
+
+ private:
+  PackedMatrix matrix_;
+};
+
+/// A matrix that the quantization left out, stored [out, in].
+std::shared_ptr<const WeightSource> float_matrix(const std::shared_ptr<const PackedModelFile>& file,
+                                                 const std::string& name) {
+  return std::make_shared<TensorWeightSource>(
+      name, std::shared_ptr<const nash_swarm::SafetensorsFile>(file, &file->file()),
+      file->file().at(name + ".weight"), false);
+}
+
+}  // namespace
+
+Config packed_config(const PackedModelFile& file) {
+  return parse_config(file.document("config.json"), file.file().path().string() + ", config.json");
+}
+
+Model make_packed_model(std::shared_ptr<const PackedModelFile> file, bool resident) {
+  PartSource source;
+  source.floats = [file](const std::string& name) {
+    const nash_swarm::StoredTensor& tensor = file->file().at(name);
+    nash_swarm::AlignedBuffer<float> floats(tensor.bytes.size() / nash_swarm::size_of(tensor.type));
+    nash_swarm::read_floats(tensor, 0, {floats.data(), floats.size()});
+    return floats;
+  };
+  source.linear = [file, resident](const std::string& name) -> std::unique_ptr<Linear> {
+    if (const PackedMatrix* matrix = file->find_matrix(name)) {
+      return std::make_unique<PackedLinear>(*matrix);
+    }
+    return std::make_unique<FloatLinear>(float_matrix(file, name), resident);
+  };
+  source.token_embedding = [file, resident]() -> std::unique_ptr<TokenEmbedding> {
+    if (const PackedMatrix* matrix = file->find_matrix("wte")) {
+      return std::make_unique<PackedEmbedding>(*matrix);
+    }
+    return std::make_unique<FloatEmbedding>(float_matrix(file, "wte"), resident);
+  };
+  return assemble_model(packed_config(*file), source);
+}
+
+}  // namespace gpt2

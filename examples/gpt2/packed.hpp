@@ -1,0 +1,21 @@
+#pragma once
+
+#include <memory>
+
+#include <nash_swarm/io/packed_model.hpp>
+
+#include "gpt2/model.hpp"
+
+namespace gpt2 {
+
+/// The config that is embedded in a packed model file.
+/// @throws nash_swarm::Error naming the file if it is missing or wrong
+Config packed_config(const nash_swarm::PackedModelFile& file);
+
+/// The model of a packed file: packed matrices are used in place, matrices that were left out of
+/// the quantization are float, as they are stored.
+/// @param resident true to keep one float32 copy of every float matrix
+/// @throws nash_swarm::Error naming the tensor that is missing or does not fit the config
+Model make_packed_model(std::shared_ptr<const nash_swarm::PackedModelFile> file, bool resident);
+
+}  // namespace gpt2

@@ -1,0 +1,73 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <nash_swarm/io/packed_model.hpp>
+#include <nash_swarm/model/allocate.hpp>
+
+#include "gpt2/checkpoint.hpp"
+
+namespace gpt2 {
+
+/// Which matrices are quantized: block matrices and token embedding, or one of the two.
+enum class Scope { all, blocks, lm_head };
+
+/// "all", "blocks" or "lm_head".
+/// @throws nash_swarm::Error for another word
+Scope parse_scope(const std::string& word);
+std::string_view name_of(Scope scope);
+bool in_scope(Scope scope, std::string_view matrix);
+
+/// The matrices of a checkpoint that a scope covers.
+std::vector<std::shared_ptr<const WeightSource>> matrices_in_scope(const Checkpoint& checkpoint,
+                                                                   Scope scope);
+
+/// Bytes of everything in a checkpoint's packed file but the header and the matrices of the scope.
+std::vector<nash_swarm::OtherTensor> other_tensors(const Checkpoint& checkpoint, Scope scope);
+
+/// Called with the number of weights that are done since the last call.
+using WeightProgress = std::function<void(std::size_t weights)>;
+
+/// Quantizes a checkpoint to packed files: calibrate once, then plan and write for any budget.
+class Quantizer {
+ public:
+  Quantizer(const Checkpoint& checkpoint, Scope scope, std::uint64_t seed,
+            nash_swarm::ThreadPool& pool);
+
+  /// Weights of the matrices in the scope.
+  std::size_t weights() const noexcept { return weights_; }
+
+  /// Runs the float model over windows of `tokens` and gathers what the matrices read, then what
+  /// every format would cost and lose.
+  void calibrate(std::span<const std::int32_t> tokens, const WeightProgress& progress);
+
+  /// @throws nash_swarm::Error if the budget is below the smallest possible, which it names
+  nash_swarm::Plan plan(const nash_swarm::Budget& budget) const;
+
+  /// A plan whose file is at most `file_bytes` long.
+  nash_swarm::Plan plan_for_file(std::uint64_t file_bytes) const;
+
+  /// Sizes of the file that `write` would write.
+  nash_swarm::PackedModelSizes sizes(const nash_swarm::Plan& plan) const;
+
+  /// Packs every matrix and writes the file; nothing is left half-written.
+  void write(const nash_swarm::Plan& plan, const std::filesystem::path& target,
+             const WeightProgress& progress) const;
+
+ private:
+  const Checkpoint& checkpoint_;
+  Scope scope_;
+  nash_swarm::ThreadPool& pool_;
+  std::size_t weights_ = 0;
+  std::vector<nash_swarm::OtherTensor> others_;
+  nash_swarm::Model model_;
+};
+
+}  // namespace gpt2

@@ -1,0 +1,180 @@
+#include "gpt2/report.hpp"
+
+#include <sys/resource.h>
+
+#include <cmath>
+#include <cstdarg>
+#include <cstdio>
+#include <nash_swarm/io/atomic_file.hpp>
+#include <nlohmann/json.hpp>
+#include <span>
+
+namespace gpt2 {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+template <class T>
+Json json_or_null(const std::optional<T>& value) {
+  return value ? Json(*value) : Json(nullptr);
+}
+
+Json to_json(const nash_swarm::Certificate& certificate) {
+  return {{"players", certificate.players},
+          {"epsilon", certificate.epsilon},
+          {"epsilon_at_price", certificate.epsilon_at_price},
+          {"bytes", certificate.bytes},
+          {"budget", certificate.budget},
+          {"loss", certificate.loss},
+          {"lower_bound", certificate.lower_bound},
+          {"gap", certificate.gap},
+          {"price", certificate.price},
+          {"y", certificate.y}};
+}
+
+double perplexity(const Evaluation& evaluation) {
+  return std::exp(evaluation.loss);
+}
+
+/// By how many percent the loss is above that of the float model.
+std::optional<double> loss_change_percent(const Report& report, const ReportRow& row) {
+  if (!report.float_model || !row.evaluation) return std::nullopt;
+  return 100.0 * (row.evaluation->loss / report.float_model->loss - 1.0);
+}
+
+Json to_json(const Report& report, const ReportRow& row) {
+  const auto of_evaluation = [&row](auto value) {
+    return row.evaluation ? Json(value(*row.evaluation)) : Json(nullptr);
+  };
+  return {{"method", row.method},
+          {"scope", row.scope},
+          {"stored", row.stored},
+          {"requested_bits", json_or_null(row.requested_bits)},
+          {"matrix_weights", row.matrix_weights},
+          {"bits_per_weight", row.bits_per_weight()},
+          {"matrix_bytes", row.matrix_bytes},
+          {"other_bytes", row.other_bytes},
+          {"file_bytes", row.file_bytes()},
+          {"compression_percent", report.compression_percent(row)},
+          {"loss", of_evaluation([](const Evaluation& e) { return e.loss; })},
+          {"loss_change_percent", json_or_null(loss_change_percent(report, row))},
+          {"perplexity", of_evaluation(perplexity)},
+          {"kld", of_evaluation([](const Evaluation& e) { return json_or_null(e.kld); })},
+          {"top1_agreement",
+           of_evaluation([](const Evaluation& e) { return json_or_null(e.top1_agreement); })},
+          {"quantize_seconds", json_or_null(row.quantize_seconds)},
+          {"evaluate_seconds", of_evaluation([](const Evaluation& e) { return e.seconds; })},
+          {"peak_memory_bytes", row.peak_memory_bytes},
+          {"certificate", row.certificate ? to_json(*row.certificate) : Json(nullptr)}};
+}
+
+Json to_json(const Report& report) {
+  Json json;
+  json["model"] = {{"name", report.model},
+                   {"parameters", report.parameters},
+                   {"matrix_weights", report.matrix_weights},
+                   {"float32_bytes", report.float32_bytes()}};
+  json["text"] = nullptr;
+  if (report.text) {
+    json["text"] = {{"file", report.text->file},
+                    {"protocol", report.text->protocol},
+                    {"context", report.text->context},
+                    {"stride", report.text->stride},
+                    {"scored_tokens", report.text->scored_tokens}};
+  }
+  json["float"] = nullptr;
+  if (report.float_model) {
+    json["float"] = {{"loss", report.float_model->loss},
+                     {"perplexity", perplexity(*report.float_model)}};
+  }
+  json["rows"] = Json::array();
+  for (const ReportRow& row : report.rows) json["rows"].push_back(to_json(report, row));
+  return json;
+}
+
+/// printf into a string.
+__attribute__((format(printf, 1, 2))) std::string text(const char* format, ...) {
+  char line[512];
+  std::va_list arguments;
+  va_start(arguments, format);
+  std::vsnprintf(line, sizeof line, format, arguments);
+  va_end(arguments);
+  return line;
+}
+
+std::string number(std::optional<double> value, int decimals, bool with_sign = false) {
+  if (!value) return "-";
+  return with_sign ? text("%+.*f", decimals, *value) : text("%.*f", decimals, *value);
+}
+
+std::string format_row(const Report& report, const ReportRow& row) {
+  const bool evaluated = row.evaluation.has_value();
+  const auto loss = evaluated ? std::optional(row.evaluation->loss) : std::nullopt;
+  const auto ppl = evaluated ? std::optional(perplexity(*row.evaluation)) : std::nullopt;
+  const auto kld = evaluated ? row.evaluation->kld : std::nullopt;
+  auto top1 = evaluated ? row.evaluation->top1_agreement : std::nullopt;
+  if (top1) *top1 *= 100.0;
+  return text("%-24s %6.3f %12llu %13llu %6.2f %8s %8s %9s %9s %7s\n", row.label.c_str(),
+              row.bits_per_weight(), static_cast<unsigned long long>(row.matrix_bytes),
+              static_cast<unsigned long long>(row.file_bytes()), report.compression_percent(row),
+              number(loss, 4).c_str(), number(loss_change_percent(report, row), 2, true).c_str(),
+              number(ppl, 3).c_str(), number(kld, 5).c_str(), number(top1, 2).c_str());
+}
+
+std::string format_certificate(const ReportRow& row) {
+  const nash_swarm::Certificate& c = *row.certificate;
+  return text(
+      "%s: %zu players, %llu of %llu bytes, expected loss %.6g, no plan below %.6g "
+      "(gap %.3g %%), largest gain by one player's move %.3g\n",
+      row.label.c_str(), c.players, static_cast<unsigned long long>(c.bytes),
+      static_cast<unsigned long long>(c.budget), c.loss, c.lower_bound, 100.0 * c.gap, c.epsilon);
+}
+
+}  // namespace
+
+double Report::compression_percent(const ReportRow& row) const noexcept {
+  return 100.0 *
+         (1.0 - static_cast<double>(row.file_bytes()) / static_cast<double>(float32_bytes()));
+}
+
+void write_report(const Report& report, const std::filesystem::path& target) {
+  const std::string json = to_json(report).dump(2) + "\n";
+  nash_swarm::AtomicFile file(target);
+  file.write(std::as_bytes(std::span(json)));
+  file.commit();
+}
+
+std::string format_report(const Report& report) {
+  std::string out = text("%s: %llu parameters, %llu bytes in float32\n", report.model.c_str(),
+                         static_cast<unsigned long long>(report.parameters),
+                         static_cast<unsigned long long>(report.float32_bytes()));
+  if (report.text) {
+    out += text("%s: protocol %s, context %zu, stride %zu, %zu tokens scored\n",
+                report.text->file.c_str(), report.text->protocol.c_str(), report.text->context,
+                report.text->stride, report.text->scored_tokens);
+  }
+  out += text("\n%-24s %6s %12s %13s %6s %8s %8s %9s %9s %7s\n", "", "bits", "matrix bytes",
+              "file bytes", "saved%", "loss", "change%", "perplex.", "KLD", "top-1%");
+  if (report.float_model) {
+    out += text("%-24s %6.3f %12llu %13llu %6.2f %8.4f %8s %9.3f %9s %7s\n", "float32", 32.0,
+                static_cast<unsigned long long>(4 * report.matrix_weights),
+                static_cast<unsigned long long>(report.float32_bytes()), 0.0,
+                report.float_model->loss, "", perplexity(*report.float_model), "", "");
+  }
+  for (const ReportRow& row : report.rows) out += format_row(report, row);
+  bool first = true;
+  for (const ReportRow& row : report.rows) {
+    if (!row.certificate) continue;
+    out += (first ? "\n" : "") + format_certificate(row);
+    first = false;
+  }
+  return out;
+}
+
+std::uint64_t peak_memory_bytes() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return static_cast<std::uint64_t>(usage.ru_maxrss) * 1024;
+}
+
+}  // namespace gpt2

@@ -1,0 +1,149 @@
+#include "gpt2/rows.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <string>
+#include <utility>
+
+#include "gpt2/packed.hpp"
+
+namespace gpt2 {
+namespace {
+
+using nash_swarm::Error;
+
+double seconds_since(std::chrono::steady_clock::time_point begin) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+}
+
+bool meets(const ReportRow& row, const SizeLimit& limit) {
+  if (limit.bits && row.bits_per_weight() > *limit.bits) return false;
+  return !limit.file_bytes || row.file_bytes() <= *limit.file_bytes;
+}
+
+std::uint64_t other_bytes(const Checkpoint& checkpoint, Scope scope) {
+  std::uint64_t bytes = 0;
+  for (const nash_swarm::OtherTensor& other : other_tensors(checkpoint, scope)) {
+    bytes += nash_swarm::byte_count(other.spec.type, other.spec.shape).value();
+  }
+  return bytes;
+}
+
+}  // namespace
+
+std::vector<std::int32_t> calibration_windows(std::span<const std::int32_t> tokens,
+                                              std::size_t context, std::size_t most_tokens) {
+  context = std::min(context, tokens.size());
+  const std::size_t available = context == 0 ? 0 : tokens.size() / context;
+  const std::size_t wanted =
+      context == 0 ? 0 : std::min(available, std::max<std::size_t>(1, most_tokens / context));
+  std::vector<std::int32_t> windows;
+  for (std::size_t w = 0; w < wanted; ++w) {
+    const auto window = tokens.subspan(w * available / wanted * context, context);
+    windows.insert(windows.end(), window.begin(), window.end());
+  }
+  return windows;
+}
+
+nash_swarm::Plan plan_within(const Quantizer& quantizer, const SizeLimit& limit) {
+  nash_swarm::Plan plan = limit.file_bytes
+                              ? quantizer.plan_for_file(*limit.file_bytes)
+                              : quantizer.plan(nash_swarm::Budget::bits(limit.bits.value()));
+  const nash_swarm::FormatId widest = nash_swarm::format_table.back().id;
+  if (std::all_of(plan.matrices().begin(), plan.matrices().end(),
+                  [&](const auto& matrix) { return matrix.cells(0, 0) == widest; })) {
+    std::fprintf(stderr, "warning: the budget is above the largest size, every matrix gets %s\n",
+                 std::string(nash_swarm::format_table.back().name).c_str());
+  }
+  return plan;
+}
+
+ReportRow planned_row(const Quantizer& quantizer, Scope scope, const nash_swarm::Plan& plan,
+                      const SizeLimit& limit) {
+  const nash_swarm::PackedModelSizes sizes = quantizer.sizes(plan);
+  ReportRow row;
+  row.method = "nash_swarm";
+  row.label = "nash_swarm";
+  if (limit.bits) {
+    char bits[32];
+    std::snprintf(bits, sizeof bits, " %g bits", *limit.bits);
+    row.label += bits;
+  }
+  row.scope = name_of(scope);
+  row.requested_bits = limit.bits;
+  row.matrix_weights = quantizer.weights();
+  row.matrix_bytes = sizes.matrix_bytes;
+  row.other_bytes = sizes.other_bytes;
+  row.certificate = plan.certificate();
+  return row;
+}
+
+QuantizedModel pack_and_read_back(const Quantizer& quantizer, Scope scope,
+                                  const nash_swarm::Plan& plan, const SizeLimit& limit,
+                                  const std::filesystem::path& target, bool keep,
+                                  Progress& progress) {
+  QuantizedModel quantized;
+  quantized.row = planned_row(quantizer, scope, plan, limit);
+  const auto begin = std::chrono::steady_clock::now();
+  progress.stage("packing " + quantized.row.label, quantizer.weights());
+  quantizer.write(plan, target, [&](std::size_t weights) { progress.advance(weights); });
+  progress.finish();
+  quantized.row.quantize_seconds = seconds_since(begin);
+  auto file = std::make_shared<const nash_swarm::PackedModelFile>(target);
+  if (!keep) std::filesystem::remove(target);
+  quantized.row.stored = true;
+  quantized.row.matrix_bytes = file->sizes().matrix_bytes;
+  quantized.row.other_bytes = file->sizes().other_bytes;
+  quantized.row.peak_memory_bytes = peak_memory_bytes();
+  quantized.model = std::make_unique<Model>(make_packed_model(std::move(file), false));
+  return quantized;
+}
+
+QuantizedModel run_baseline(const Checkpoint& checkpoint, Scope scope, const Baseline& baseline,
+                            bool with_model, nash_swarm::ThreadPool& pool) {
+  const auto begin = std::chrono::steady_clock::now();
+  QuantizedModel quantized;
+  ReportRow& row = quantized.row;
+  row.method = baseline.method;
+  row.label = baseline.label;
+  row.scope = name_of(scope);
+  row.other_bytes = other_bytes(checkpoint, scope);
+  std::vector<std::shared_ptr<const WeightSource>> sources;
+  for (const auto& matrix : matrices_in_scope(checkpoint, scope)) {
+    QuantizedBaseline result = baseline.quantize(matrix, pool);
+    row.matrix_weights += matrix->out_features() * matrix->in_features();
+    row.matrix_bytes += result.bytes;
+    sources.push_back(std::move(result.source));
+  }
+  row.quantize_seconds = seconds_since(begin);
+  row.peak_memory_bytes = peak_memory_bytes();
+  if (!with_model) return quantized;
+  const auto replace = [&](const std::shared_ptr<const WeightSource>& original) {
+    const auto found = std::find_if(sources.begin(), sources.end(), [&](const auto& source) {
+      return source->name() == original->name();
+    });
+    return found == sources.end() ? original : *found;
+  };
+  quantized.model = std::make_unique<Model>(make_float_model(checkpoint, false, replace));
+  return quantized;
+}
+
+std::vector<QuantizedModel> baselines_within(std::vector<QuantizedModel> rates,
+                                             const SizeLimit& limit) {
+  if (!limit.bits && !limit.file_bytes) return rates;
+  const auto best = std::find_if(rates.rbegin(), rates.rend(), [&](const QuantizedModel& rate) {
+    return meets(rate.row, limit);
+  });
+  if (best == rates.rend()) {
+    const ReportRow& smallest = rates.front().row;
+    throw Error("budget", "below the smallest size of " + smallest.method,
+                "give at least " + std::to_string(smallest.bits_per_weight()) + " bits or " +
+                    std::to_string(smallest.file_bytes()) + " bytes");
+  }
+  std::vector<QuantizedModel> chosen;
+  chosen.push_back(std::move(*best));
+  return chosen;
+}
+
+}  // namespace gpt2

@@ -1,0 +1,60 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "gpt2/baselines.hpp"
+#include "gpt2/model.hpp"
+#include "gpt2/progress.hpp"
+#include "gpt2/quantizer.hpp"
+#include "gpt2/report.hpp"
+
+namespace gpt2 {
+
+/// A line of the report with the model that it is about; no model in a dry run.
+struct QuantizedModel {
+  ReportRow row;
+  std::unique_ptr<Model> model;
+};
+
+/// How small a quantized model has to be: by bits per weight of its matrices, or by its whole file.
+struct SizeLimit {
+  std::optional<double> bits;
+  std::optional<std::uint64_t> file_bytes;
+};
+
+/// Windows of calibration text, evenly spaced, at most `most_tokens` in all but at least one.
+std::vector<std::int32_t> calibration_windows(std::span<const std::int32_t> tokens,
+                                              std::size_t context, std::size_t most_tokens);
+
+/// The plan that meets the limit, and its sizes; a warning on stderr where the limit is above the
+/// largest size.
+nash_swarm::Plan plan_within(const Quantizer& quantizer, const SizeLimit& limit);
+
+/// The row of a plan; sizes are exact before anything is packed.
+ReportRow planned_row(const Quantizer& quantizer, Scope scope, const nash_swarm::Plan& plan,
+                      const SizeLimit& limit);
+
+/// Writes the packed file, reads it back and takes the sizes from it.
+/// @param keep false to remove the file from its folder once it is mapped
+QuantizedModel pack_and_read_back(const Quantizer& quantizer, Scope scope,
+                                  const nash_swarm::Plan& plan, const SizeLimit& limit,
+                                  const std::filesystem::path& target, bool keep,
+                                  Progress& progress);
+
+/// Runs a baseline over the matrices of a scope; its sizes are computed.
+/// @param with_model false to leave the model out
+QuantizedModel run_baseline(const Checkpoint& checkpoint, Scope scope, const Baseline& baseline,
+                            bool with_model, nash_swarm::ThreadPool& pool);
+
+/// Of the rates of a method, ascending in size, those that are asked for: all without a limit, else
+/// the largest within it.
+/// @throws nash_swarm::Error if even the smallest is beyond the limit
+std::vector<QuantizedModel> baselines_within(std::vector<QuantizedModel> rates,
+                                             const SizeLimit& limit);
+
+}  // namespace gpt2

@@ -1,0 +1,30 @@
+/// Makes a GPT-2 of a published size with random weights, to measure time and memory with.
+
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <filesystem>
+#include <string>
+
+#include "command_line.hpp"
+#include "gpt2/random_checkpoint.hpp"
+
+int main(int argc, char** argv) {
+  std::string size;
+  std::filesystem::path folder;
+  std::uint64_t seed = 0;
+  std::size_t threads = 0;
+  CLI::App app("Makes a GPT-2 checkpoint with random weights.", "make_random_gpt2");
+  app.add_option("--size", size, "124M, 355M, 774M or 1.5B")->required();
+  app.add_option("--out", folder, "folder to write the checkpoint to")->required();
+  app.add_option("--seed", seed, "seed of the weights")->capture_default_str();
+  app.add_option("--threads", threads, "threads that compute; 0: one per core")
+      ->check(CLI::Range(0, 1024))
+      ->capture_default_str();
+  return run_program(app, argc, argv, [&] {
+    const gpt2::Config config = gpt2::published_config(size);
+    nash_swarm::ThreadPool pool(threads);
+    gpt2::write_random_checkpoint(config, folder, seed, pool);
+    std::printf("%s: GPT-2 %s with random weights\n", folder.c_str(), size.c_str());
+  });
+}

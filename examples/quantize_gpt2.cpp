@@ -1,0 +1,259 @@
+#include <cmath>
+#include <cstdint>
+#include <cstdio>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <nash_swarm/io/atomic_file.hpp>
+
+#include "command_line.hpp"
+#include "gpt2/evaluation.hpp"
+#include "gpt2/rows.hpp"
+#include "gpt2/tokenizer.hpp"
+#include "text_options.hpp"
+
+/// The main job: quantizes a GPT-2, writes the packed file, reads it back, and compares it with the
+/// float model and with baselines on real text.
+
+namespace {
+
+struct Options {
+  std::string model = NASH_SWARM_EXAMPLE_DATA "/wiki-gpt2";
+  std::string calibration = NASH_SWARM_EXAMPLE_DATA "/calibration.txt";
+  TextOptions text;
+  std::vector<std::string> bits;
+  std::optional<std::uint64_t> bytes;
+  std::optional<double> compression;
+  std::string method = "nash_swarm";
+  bool compare = false;
+  std::string scope = "all";
+  std::uint64_t seed = 0;
+  std::size_t threads = 0;
+  std::string out;
+  std::string report;
+  bool dry_run = false;
+  bool list_formats = false;
+
+  void add_to(CLI::App& app) {
+    app.add_option("--model", model, "Folder of a Hugging Face GPT-2 (bundled wiki-gpt2)");
+    app.add_option("--calibration", calibration, "Text to calibrate on (bundled)");
+    text.add_to(app);
+    auto* bits_flag = app.add_option("--bits", bits,
+                                     "Most bits per weight of the matrices, all in; several with "
+                                     "commas, or grid (3.0)")
+                          ->delimiter(',');
+    auto* bytes_flag = app.add_option("--bytes", bytes, "Most bytes of the file")
+                           ->check(CLI::PositiveNumber)
+                           ->excludes(bits_flag);
+    app.add_option("--compression", compression, "Least compression of the file, in percent")
+        ->check(CLI::Range(0.0, 100.0))
+        ->excludes(bits_flag)
+        ->excludes(bytes_flag);
+    app.add_option("--method", method, "How to quantize")
+        ->check(CLI::IsMember({"nash_swarm", "rtn", "paper_uniform", "paper_nash"}))
+        ->capture_default_str();
+    app.add_flag("--compare", compare, "Run nash_swarm and every baseline on the same text");
+    app.add_option("--scope", scope, "Which matrices to quantize")
+        ->check(CLI::IsMember({"all", "blocks", "lm_head"}))
+        ->capture_default_str();
+    app.add_option("--seed", seed, "Seed of the rotations")->capture_default_str();
+    app.add_option("--threads", threads, "Threads (all cores)")->check(CLI::PositiveNumber);
+    app.add_option("--out", out, "Packed file to write (MODEL.nash_swarm.safetensors)");
+    app.add_option("--report", report, "JSON report to write");
+    app.add_flag("--dry-run", dry_run, "Print the sizes without quantizing");
+    app.add_flag("--list-formats", list_formats, "Print the formats and stop");
+  }
+};
+
+double parse_bits(const std::string& word) {
+  std::size_t used = 0;
+  double value = 0.0;
+  try {
+    value = std::stod(word, &used);
+  } catch (const std::exception&) {
+    used = 0;
+  }
+  if (used == 0 || used != word.size() || !(value > 0.0) || value > 64.0) {
+    throw nash_swarm::Error("--bits", "\"" + word + "\" is no positive number of bits",
+                            "give numbers such as 3 or 2.5, or grid");
+  }
+  return value;
+}
+
+/// The sizes that the flags ask for; empty if they say nothing.
+std::vector<gpt2::SizeLimit> size_limits(const Options& options, std::uint64_t float32_bytes) {
+  std::vector<gpt2::SizeLimit> limits;
+  const bool grid = options.bits.size() == 1 && options.bits[0] == "grid";
+  if (grid) {
+    for (const double bits : {2.0, 2.5, 3.0, 3.5, 4.0, 4.5}) limits.push_back({bits, {}});
+  } else {
+    for (const std::string& word : options.bits) limits.push_back({parse_bits(word), {}});
+  }
+  if (options.bytes) limits.push_back({{}, options.bytes});
+  if (options.compression) {
+    const double kept = (1.0 - *options.compression / 100.0) * static_cast<double>(float32_bytes);
+    limits.push_back({{}, static_cast<std::uint64_t>(kept)});
+  }
+  return limits;
+}
+
+void list_formats() {
+  std::printf("%-8s %8s %22s\n", "format", "bits", "signal to noise (dB)");
+  for (const nash_swarm::Format& format : nash_swarm::format_table) {
+    std::printf("%-8s %8.3f %22.2f\n", std::string(format.name).c_str(), format.bits_per_weight(),
+                -10.0 * std::log10(format.gaussian_noise) + 0.0);
+  }
+}
+
+class Job {
+ public:
+  Job(const CLI::App& app, const Options& options)
+      : app_(app),
+        options_(options),
+        scope_(gpt2::parse_scope(options.scope)),
+        pool_(options.threads),
+        checkpoint_(options.model),
+        tokenizer_(gpt2::Tokenizer::from_text(checkpoint_.vocabulary_text(),
+                                              checkpoint_.merges_text(),
+                                              (checkpoint_.folder() / "vocab.json").string(),
+                                              (checkpoint_.folder() / "merges.txt").string())),
+        limits_(size_limits(options, checkpoint_.float32_bytes())) {}
+
+  void run() {
+    const bool packs = options_.compare || options_.method == "nash_swarm";
+    check_inputs(packs);
+    if (packs) add_packed();
+    if (options_.compare || !packs) add_baselines();
+    if (!options_.dry_run) evaluate();
+    std::fputs(gpt2::format_report(report_).c_str(), stdout);
+    if (packs && !options_.dry_run) std::printf("\npacked model: %s\n", out_.string().c_str());
+    if (!options_.report.empty()) gpt2::write_report(report_, options_.report);
+  }
+
+ private:
+  /// Everything that can be wrong is found here, before any work.
+  void check_inputs(bool packs) {
+    tokenizer_.check_fits(checkpoint_.config().vocab_size);
+    text_ = options_.text.read(app_, tokenizer_, checkpoint_.config().n_ctx);
+    if (!options_.out.empty() && !packs) {
+      throw nash_swarm::Error("--out", "baselines are not stored", "use --method nash_swarm");
+    }
+    if (packs) {
+      const std::string calibration = gpt2::read_text_file(options_.calibration);
+      constexpr std::size_t calibration_tokens = 4096;
+      const gpt2::Encoded encoded = tokenizer_.encode(calibration);
+      if (encoded.ids.size() < 2) {
+        throw nash_swarm::Error(options_.calibration, "shorter than two tokens",
+                                "give a longer text");
+      }
+      calibration_ =
+          gpt2::calibration_windows(encoded.ids, checkpoint_.config().n_ctx, calibration_tokens);
+    }
+    const std::filesystem::path folder = std::filesystem::absolute(options_.model);
+    const std::string name =
+        (folder.has_filename() ? folder : folder.parent_path()).filename().string();
+    out_ = options_.out.empty() ? name + ".nash_swarm.safetensors" : options_.out;
+    if (packs && !options_.dry_run) nash_swarm::AtomicFile probe(out_);
+    if (!options_.report.empty()) nash_swarm::AtomicFile probe(options_.report);
+    checkpoint_.check_finite(pool_);
+    report_.model = name;
+    report_.parameters = checkpoint_.parameter_count();
+    for (const auto& matrix : checkpoint_.matrices()) {
+      report_.matrix_weights += matrix->out_features() * matrix->in_features();
+    }
+  }
+
+  void add_packed() {
+    gpt2::Quantizer quantizer(checkpoint_, scope_, options_.seed, pool_);
+    progress_.stage("calibrating", quantizer.weights());
+    quantizer.calibrate(calibration_, [this](std::size_t weights) { progress_.advance(weights); });
+    progress_.finish();
+    const std::vector<gpt2::SizeLimit> limits =
+        limits_.empty() ? std::vector<gpt2::SizeLimit>{{3.0, {}}} : limits_;
+    std::vector<nash_swarm::Plan> plans;
+    for (const auto& limit : limits) plans.push_back(gpt2::plan_within(quantizer, limit));
+    for (std::size_t i = 0; i < plans.size(); ++i) {
+      if (options_.dry_run) {
+        report_.rows.push_back(gpt2::planned_row(quantizer, scope_, plans[i], limits[i]));
+        continue;
+      }
+      // The first budget is what --out holds; the others are stored only to be read back.
+      std::filesystem::path target = out_;
+      if (i != 0) target += "." + std::to_string(i) + ".tmp";
+      models_.push_back(gpt2::pack_and_read_back(quantizer, scope_, plans[i], limits[i], target,
+                                                 i == 0, progress_));
+    }
+  }
+
+  void add_baselines() {
+    const auto add = [&](const std::string& method, const std::vector<gpt2::Baseline>& rates) {
+      if (!options_.compare && options_.method != method) return;
+      std::vector<gpt2::QuantizedModel> models;
+      for (const gpt2::Baseline& rate : rates) {
+        models.push_back(gpt2::run_baseline(checkpoint_, scope_, rate, !options_.dry_run, pool_));
+      }
+      // A comparison shows every baseline at its natural rates, whatever the budget.
+      const bool limited = !options_.compare && !limits_.empty();
+      const gpt2::SizeLimit limit = limited ? limits_.front() : gpt2::SizeLimit{};
+      for (auto& model : gpt2::baselines_within(std::move(models), limit)) {
+        models_.push_back(std::move(model));
+      }
+    };
+    progress_.stage("baselines", 1);
+    add("rtn", {gpt2::rtn(3, 64), gpt2::rtn(4, 64)});
+    add("paper_uniform", {gpt2::paper_uniform()});
+    add("paper_nash", {gpt2::paper_nash()});
+    progress_.finish();
+    if (!options_.dry_run) return;
+    for (const auto& model : models_) report_.rows.push_back(model.row);
+  }
+
+  void evaluate() {
+    const gpt2::Model float_model = gpt2::make_float_model(checkpoint_, false);
+    std::vector<const gpt2::Model*> models{&float_model};
+    for (const auto& quantized : models_) models.push_back(quantized.model.get());
+    progress_.stage("evaluating", models.size() * text_.scored_tokens);
+    const std::vector<gpt2::Evaluation> evaluations = gpt2::evaluate(
+        models, true, text_, pool_, [this](std::size_t tokens) { progress_.advance(tokens); });
+    progress_.finish();
+    report_.text = std::move(text_);
+    report_.float_model = evaluations.front();
+    for (std::size_t i = 0; i < models_.size(); ++i) {
+      models_[i].row.evaluation = evaluations[i + 1];
+      models_[i].row.peak_memory_bytes = gpt2::peak_memory_bytes();
+      report_.rows.push_back(models_[i].row);
+    }
+  }
+
+  const CLI::App& app_;
+  const Options& options_;
+  gpt2::Scope scope_;
+  nash_swarm::ThreadPool pool_;
+  gpt2::Checkpoint checkpoint_;
+  gpt2::Tokenizer tokenizer_;
+  std::vector<gpt2::SizeLimit> limits_;
+  std::vector<std::int32_t> calibration_;
+  gpt2::EvaluationText text_;
+  std::filesystem::path out_;
+  gpt2::Progress progress_;
+  std::vector<gpt2::QuantizedModel> models_;
+  gpt2::Report report_;
+};
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app("Quantizes a GPT-2 and compares it with the float model on text", "quantize_gpt2");
+  Options options;
+  options.add_to(app);
+  return run_program(app, argc, argv, [&] {
+    if (options.list_formats) {
+      list_formats();
+    } else {
+      Job(app, options).run();
+    }
+  });
+}

@@ -1,0 +1,54 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdio>
+#include <string>
+
+#include <CLI/CLI.hpp>
+
+#include "gpt2/evaluation_text.hpp"
+
+/// The flags that choose the text to evaluate on.
+struct TextOptions {
+  std::string file = NASH_SWARM_EXAMPLE_DATA "/valid.txt";
+  std::string protocol = "full";
+  std::size_t context = 0;
+  std::size_t max_tokens = 0;
+  std::size_t samples = 50;
+
+  void add_to(CLI::App& app) {
+    app.add_option("--text", file, "Text to evaluate on (bundled valid.txt)");
+    app.add_option(
+           "--protocol", protocol,
+           "full: windows of the context, every token scored once; paper: lines padded to 64 "
+           "tokens")
+        ->check(CLI::IsMember({"full", "paper"}))
+        ->capture_default_str();
+    app.add_option("--context", context, "Tokens per window (the model's context)")
+        ->check(CLI::PositiveNumber);
+    app.add_option("--max-tokens", max_tokens,
+                   "Most tokens to score (all; 32768 of the bundled text)")
+        ->check(CLI::PositiveNumber);
+    app.add_option("--samples", samples, "Lines of the paper protocol")
+        ->check(CLI::PositiveNumber)
+        ->capture_default_str();
+  }
+
+  /// @throws nash_swarm::Error if the text cannot be read or is too short
+  gpt2::EvaluationText read(const CLI::App& app, const gpt2::Tokenizer& tokenizer,
+                            std::size_t n_ctx) const {
+    constexpr std::size_t default_tokens = 32768;
+    const bool bundled = app.count("--text") == 0;
+    const std::size_t most = max_tokens == 0 && bundled ? default_tokens : max_tokens;
+    const std::string text = gpt2::read_text_file(file);
+    gpt2::EvaluationText windows =
+        protocol == "paper" ? gpt2::paper_protocol(tokenizer, text, file, n_ctx, samples)
+                            : gpt2::full_protocol(tokenizer, text, file,
+                                                  context == 0 ? n_ctx : context, n_ctx, most);
+    if (windows.invalid_bytes != 0) {
+      std::fprintf(stderr, "warning: %s: %zu bytes are not valid UTF-8\n", file.c_str(),
+                   windows.invalid_bytes);
+    }
+    return windows;
+  }
+};

@@ -1,0 +1,59 @@
+#include <nash_swarm/kernel/matmul.hpp>
+
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <cstddef>
+
+#include "kernel/reference_product.hpp"
+#include "support/products.hpp"
+#include "support/random_matrix.hpp"
+
+using nash_swarm::PackedMatrix;
+using nash_swarm::TensorView;
+using support::for_each_basis;
+using support::Row;
+using support::Shape;
+
+namespace {
+
+constexpr Shape shapes[] = {{1, 64}, {17, 65}, {16, 64}, {33, 130}, {100, 256}};
+
+}  // namespace
+
+TEST_CASE("decode_row: gives the weights in the order of the input") {
+  for (const Shape& shape : shapes) {
+    for_each_basis(shape.in, [&](const auto& basis) {
+      const PackedMatrix matrix = support::mixed_matrix(shape.out, basis, 5 * shape.out);
+      const reference::Dense packed = reference::basis_weights(matrix);
+      const reference::Dense expected = reference::input_weights(matrix);
+      Row memory(2 * shape.in);
+      const TensorView<float, 1> strided{memory.data(), {shape.in}, {2}};
+      int wrong = 0;
+      for (std::size_t row = 0; row < shape.out; ++row) {
+        double length = 0;
+        for (std::size_t j = 0; j < packed.columns; ++j) length += std::pow(packed.at(row, j), 2);
+        decode_row(matrix, row, strided);
+        for (std::size_t k = 0; k < shape.in; ++k) {
+          const double error = static_cast<double>(strided(k)) - expected.at(row, k);
+          wrong += std::fabs(error) <= 1e-6 * std::sqrt(length) ? 0 : 1;
+        }
+      }
+      CHECK(wrong == 0);
+    });
+  }
+}
+
+TEST_CASE("decode_row: refuses rows and lengths that do not fit") {
+  const PackedMatrix matrix = support::mixed_matrix(17, support::make_basis(65, 0, false), 2);
+  Row weights(80);
+  const auto decode = [&](std::size_t row, std::size_t length) {
+    decode_row(matrix, row, TensorView<float, 1>{weights.data(), {length}});
+  };
+  CHECK_NOTHROW(decode(16, 65));
+  CHECK_THROWS_WITH_AS(decode(17, 65),
+                       "matrix: row 17 of length 65 asked of a matrix of shape [17, 65]",
+                       nash_swarm::Error);
+  CHECK_THROWS_AS(decode(0, 64), nash_swarm::Error);
+  CHECK_THROWS_AS(decode(0, 80), nash_swarm::Error);
+}
