@@ -143,7 +143,7 @@ class Job {
     }
     if (packs) {
       const std::string calibration = gpt2::read_text_file(options_.calibration);
-      constexpr std::size_t calibration_tokens = 4096;
+      constexpr std::size_t calibration_tokens = 2048;
       const gpt2::Encoded encoded = tokenizer_.encode(calibration);
       if (encoded.ids.size() < 2) {
         throw nash_swarm::Error(options_.calibration, "shorter than two tokens",

@@ -222,3 +222,9 @@ TEST_CASE("activation: no tokens and wrong shapes") {
       "basis: input of 65 channels for a basis of 64; pass x as [tokens, in_features]",
       nash_swarm::Error);
 }
+
+TEST_CASE("activation: sizes that overflow are refused") {
+  const auto basis = support::make_basis(65, 128, false);
+  CHECK_THROWS_AS(nash_swarm::Activations(std::size_t{1} << 57, *basis), nash_swarm::Error);
+  CHECK_THROWS_AS(nash_swarm::Activations(~std::size_t{0}, *basis), nash_swarm::Error);
+}

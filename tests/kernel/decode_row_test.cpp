@@ -57,3 +57,15 @@ TEST_CASE("decode_row: refuses rows and lengths that do not fit") {
   CHECK_THROWS_AS(decode(0, 64), nash_swarm::Error);
   CHECK_THROWS_AS(decode(0, 80), nash_swarm::Error);
 }
+
+TEST_CASE("decode_row, matmul: an empty matrix is refused") {
+  const PackedMatrix empty;
+  CHECK(empty.empty());
+  float x[64] = {};
+  float y[1] = {};
+  nash_swarm::SerialExecutor executor;
+  CHECK_THROWS_AS(decode_row(empty, 0, TensorView<float, 1>{x, {64}}), nash_swarm::Error);
+  CHECK_THROWS_AS(nash_swarm::matmul(empty, TensorView<const float, 2>{x, {1, 64}},
+                                     TensorView<float, 2>{y, {1, 1}}, executor),
+                  nash_swarm::Error);
+}

@@ -50,7 +50,7 @@ struct LinearCode {
   }
 
   static std::uint16_t nearest(float x) noexcept {
-    const float steps = x / unit;
+    const float steps = x * (1.0f / unit);
     if (!(steps > static_cast<float>(smallest))) {
       return static_cast<std::uint16_t>(smallest + offset);
     }

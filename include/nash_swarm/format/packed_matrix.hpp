@@ -20,7 +20,8 @@ namespace nash_swarm {
 ///
 /// Weight (row, channel) of the basis = row scale × unit of the block's format × integer value.
 /// Codes: panel after panel, in a panel block after block along the channels, each block as its
-/// format says; a multiple of 64 bytes. Rows beyond out_features in the last panel are codes of 0.
+/// format says; a multiple of 64 bytes. Rows beyond out_features in the last panel hold the codes
+/// nearest to 0.
 /// The bytes may belong to a mapped file or to the matrix itself: `storage` keeps them alive.
 class PackedMatrix {
  public:
@@ -34,6 +35,7 @@ class PackedMatrix {
     std::shared_ptr<const void> storage;
   };
 
+  /// An empty matrix, to be assigned to; it cannot be multiplied by.
   PackedMatrix() = default;
 
   /// The checked door: after it, kernels rely on every part.
@@ -59,12 +61,15 @@ class PackedMatrix {
       panel_offsets_[p + 1] = panel_offsets_[p] + panel_code_bytes(cells_.panel(p));
     }
     if (parts_.codes.size() != panel_offsets_.back()) {
-      throw Error(name, std::to_string(parts_.codes.size()) + " bytes of codes where the formats need " +
-                            std::to_string(panel_offsets_.back()),
+      throw Error(name,
+                  std::to_string(parts_.codes.size()) + " bytes of codes where the formats need " +
+                      std::to_string(panel_offsets_.back()),
                   "the file is damaged or of another version");
     }
   }
 
+  /// True for a matrix that nothing was assigned to; then only `name` may be called.
+  bool empty() const noexcept { return parts_.basis == nullptr; }
   const std::string& name() const noexcept { return parts_.name; }
   std::size_t out_features() const noexcept { return parts_.out_features; }
   std::size_t in_features() const noexcept { return parts_.basis->in_features(); }

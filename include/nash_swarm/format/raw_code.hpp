@@ -12,8 +12,8 @@ inline namespace NASH_SWARM_TARGET {
 /// 16-bit format: two's complement integers of 1/4096 of the row's scale, little-endian. At equal
 /// bytes fixed point beats binary16 here: a row has one scale, so the step of binary16 at one
 /// standard deviation (2⁻¹⁰) is four times as coarse, and products stay integer.
-/// A block is 32 vectors of 64 bytes; vector v holds channels 2v and 2v + 1 of all rows, so that one
-/// 32-bit lane is one row.
+/// A block is 32 vectors of 64 bytes; vector v holds channels 2v and 2v + 1 of all rows, so that
+/// one 32-bit lane is one row.
 struct RawCode {
   static constexpr int offset = 32768;
   static constexpr int smallest = -32767;
@@ -30,7 +30,7 @@ struct RawCode {
   }
 
   static std::uint16_t nearest(float x) noexcept {
-    const float steps = x / unit;
+    const float steps = x * (1.0f / unit);
     if (!(steps > static_cast<float>(smallest))) return static_cast<std::uint16_t>(1);
     if (steps >= static_cast<float>(largest)) return static_cast<std::uint16_t>(65535);
     const int integer = static_cast<int>(steps + (steps < 0.0f ? -0.5f : 0.5f));

@@ -8,9 +8,9 @@
 namespace nash_swarm {
 inline namespace NASH_SWARM_TARGET {
 
-/// Levels of the scalar window codes (window = code, L = b): the Lloyd-Max quantizer of the Gaussian
-/// (Max 1960, Lloyd 1982) with its largest level at 63, rounded to integers, in ascending order.
-/// Stored in a decoder's table with 64 added, so that they are bytes of 1 … 127.
+/// Levels of the scalar window codes (window = code, L = b): the Lloyd-Max quantizer of the
+/// Gaussian (Max 1960, Lloyd 1982) with its largest level at 63, rounded to integers, in ascending
+/// order. Stored in a decoder's table with 64 added, so that they are bytes of 1 … 127.
 template <unsigned Bits>
 struct GaussianLevels;
 
@@ -52,11 +52,11 @@ struct ScalarCode {
   static constexpr std::int16_t value(std::uint16_t code) noexcept { return Levels::values[code]; }
 
   static std::uint16_t nearest(float x) noexcept {
-    const float steps = x / unit;
+    const float steps = x * (1.0f / unit);
     unsigned code = 0;
     for (unsigned upper = 1; upper < code_count; ++upper) {
-      const float boundary = 0.5f * static_cast<float>(Levels::values[upper - 1] +
-                                                       Levels::values[upper]);
+      const float boundary =
+          0.5f * static_cast<float>(Levels::values[upper - 1] + Levels::values[upper]);
       code += steps > boundary ? 1u : 0u;
     }
     return static_cast<std::uint16_t>(code);

@@ -8,6 +8,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -86,6 +87,7 @@ inline void order_by_alignment(std::vector<TensorSpec>& specs) {
 inline namespace NASH_SWARM_TARGET {
 
 /// The layout of the file, known before anything is packed.
+/// @throws Error if two matrices, bases or tensors have one name
 inline SafetensorsLayout packed_model_layout(const std::vector<MatrixPlan>& matrices,
                                              const std::vector<OtherTensor>& others) {
   std::vector<TensorSpec> codes;
@@ -95,7 +97,11 @@ inline SafetensorsLayout packed_model_layout(const std::vector<MatrixPlan>& matr
     rest.push_back({matrix.name + ".row_scales", DataType::BF16, {matrix.out_features}});
     rest.push_back({matrix.name + ".run_table", DataType::U8, {encode_runs(matrix.cells).size()}});
   }
+  std::set<std::string> bases;
   for (const auto& basis : distinct_bases(matrices)) {
+    if (!bases.insert(basis->name()).second) {
+      throw Error(basis->name(), "two bases have this name", "give every basis a name of its own");
+    }
     if (basis->rotation_block() != 0) {
       rest.push_back({basis->name() + ".sign_seed", DataType::U64, {1}});
     }
@@ -131,8 +137,7 @@ inline PackedModelSizes packed_model_sizes(const std::vector<MatrixPlan>& matric
 class PackedModelFile {
  public:
   /// @throws Error naming the file and the tensor for a file that is no packed model, is damaged,
-  /// or
-  ///   is of a later version
+  /// or is of a later version
   explicit PackedModelFile(const std::filesystem::path& path) : file_(path) {
     check_version();
     const nlohmann::json manifest = parse_manifest();
@@ -142,6 +147,10 @@ class PackedModelFile {
     } catch (const nlohmann::json::exception&) {
       throw Error(path.string(), "the manifest lacks an entry or has one of the wrong type",
                   remedy);
+    } catch (const Error& error) {
+      if (error.subject() == path.string()) throw;
+      throw Error(path.string(), printable(error.subject()) + ": " + error.problem(),
+                  error.remedy().empty() ? remedy : error.remedy());
     }
     count_sizes();
   }
@@ -203,24 +212,36 @@ class PackedModelFile {
     return tensor;
   }
 
-  static std::size_t size_at(const nlohmann::json& object, const char* key) {
+  std::size_t size_at(const nlohmann::json& object, const char* key) const {
     const nlohmann::json& value = object.at(key);
-    return value.is_number_unsigned() ? value.get<std::size_t>() : 0;
+    if (!value.is_number_unsigned()) {
+      throw Error(path(), "the manifest's " + std::string(key) + " is not a number of 0 or more",
+                  remedy);
+    }
+    return value.get<std::size_t>();
   }
+
+  /// A lie about a size must not allocate much more memory than the file takes. Real matrices store
+  /// far more than a byte for every channel of their basis and for every 64 blocks; pruned ones may
+  /// not, so a small file is let off.
+  std::size_t most_channels() const { return file_.file_bytes() + (std::size_t{1} << 20); }
+  std::size_t most_blocks() const { return 64 * file_.file_bytes() + (std::size_t{1} << 20); }
 
   void add_basis(const nlohmann::json& entry) {
     const std::string name = entry.at("name").get<std::string>();
     const std::size_t in_features = size_at(entry, "in_features");
-    // A lie about the size must not allocate memory: the file holds at least one run of two bytes
-    // for every 256 blocks.
-    if (in_features == 0 || in_features / (256 * block_channels) > file_.file_bytes()) {
+    if (in_features == 0 || in_features > most_channels() - channels_) {
       throw Error(path(), "basis " + printable(name) + ": impossible number of channels", remedy);
     }
+    channels_ += in_features;
     const std::size_t rotation = size_at(entry, "rotation_block");
     std::uint64_t seed = 0;
     if (rotation != 0) {
       const StoredTensor& stored = part(name + ".sign_seed", DataType::U64);
-      if (stored.bytes.size() != sizeof seed) throw Error(path(), name + ": no seed", remedy);
+      if (stored.bytes.size() != sizeof seed) {
+        throw Error(path(), "tensor " + printable(name + ".sign_seed") + ": not one number",
+                    remedy);
+      }
       std::memcpy(&seed, stored.bytes.data(), sizeof seed);
     }
     std::vector<std::uint32_t> permutation;
@@ -239,7 +260,7 @@ class PackedModelFile {
     const StoredTensor& stored =
         part(name + ".permutation", narrow ? DataType::U16 : DataType::U32);
     if (stored.shape[0] != in_features) {
-      throw Error(path(), name + ".permutation: wrong length", remedy);
+      throw Error(path(), "tensor " + printable(name + ".permutation") + ": wrong length", remedy);
     }
     std::vector<std::uint32_t> permutation(in_features);
     for (std::size_t j = 0; j < in_features; ++j) {
@@ -262,9 +283,6 @@ class PackedModelFile {
       throw Error(path(), "matrix " + printable(name) + " occurs twice", remedy);
     }
     const std::span<const std::byte> runs = part(name + ".run_table", DataType::U8).bytes;
-    if (basis->second->padded_features() / block_channels > 128 * runs.size()) {
-      throw Error(path(), "matrix " + printable(name) + ": the run table is too short", remedy);
-    }
     PackedMatrix::Parts parts;
     parts.name = name;
     parts.basis = basis->second;
@@ -272,6 +290,14 @@ class PackedModelFile {
     parts.run_table = {reinterpret_cast<const std::uint8_t*>(runs.data()), runs.size()};
     parts.row_scales = row_scales(part(name + ".row_scales", DataType::BF16), parts.storage);
     parts.out_features = parts.row_scales.size();
+    const std::size_t blocks = basis->second->padded_features() / block_channels;
+    if (blocks > 128 * runs.size()) {  // a run of two bytes covers 256 blocks at most
+      throw Error(path(), "matrix " + printable(name) + ": the run table is too short", remedy);
+    }
+    if (panel_count(parts.out_features) > (most_blocks() - blocks_) / blocks) {
+      throw Error(path(), "matrix " + printable(name) + ": impossible number of blocks", remedy);
+    }
+    blocks_ += panel_count(parts.out_features) * blocks;
     matrices_.emplace_back(std::move(parts));
   }
 
@@ -306,6 +332,8 @@ class PackedModelFile {
   std::map<std::string, std::shared_ptr<const InputBasis>, std::less<>> bases_;
   std::vector<PackedMatrix> matrices_;
   PackedModelSizes sizes_;
+  std::size_t channels_ = 0;  // of all bases
+  std::size_t blocks_ = 0;    // of all matrices
 };
 
 inline namespace NASH_SWARM_TARGET {
@@ -333,8 +361,9 @@ inline void write_packed_model(const std::filesystem::path& target,
   }
   for (const auto& basis : distinct_bases(matrices)) {
     const std::uint64_t seed = basis->sign_seed();
-    keep(basis->name() + ".sign_seed", &seed, sizeof seed);
+    if (basis->rotation_block() != 0) keep(basis->name() + ".sign_seed", &seed, sizeof seed);
     const std::vector<std::uint32_t>& wide = basis->permutation();
+    if (wide.empty()) continue;
     if (InputBasis::permutation_entry_bytes(basis->in_features()) == 2) {
       const std::vector<std::uint16_t> narrow(wide.begin(), wide.end());
       keep(basis->name() + ".permutation", narrow.data(), 2 * narrow.size());

@@ -19,11 +19,12 @@ namespace nash_swarm {
 /// −127 … 127. A token with NaN or infinity has NaN scales, so that its outputs are NaN.
 class Activations {
  public:
+  /// @throws Error if the bytes of so many tokens overflow
   Activations(std::size_t tokens, const InputBasis& basis)
       : tokens_(tokens),
         channels_(basis.padded_features()),
         block_(basis.scale_block()),
-        codes_(tokens * channels_),
+        codes_(checked_size(tokens, channels_)),
         scales_(tokens * (channels_ / block_)) {}
 
   std::size_t tokens() const noexcept { return tokens_; }
@@ -34,12 +35,22 @@ class Activations {
   const std::int8_t* codes(std::size_t token) const noexcept {
     return codes_.data() + token * channels_;
   }
-  float* scales(std::size_t token) noexcept { return scales_.data() + token * (channels_ / block_); }
+  float* scales(std::size_t token) noexcept {
+    return scales_.data() + token * (channels_ / block_);
+  }
   const float* scales(std::size_t token) const noexcept {
     return scales_.data() + token * (channels_ / block_);
   }
 
  private:
+  static std::size_t checked_size(std::size_t tokens, std::size_t channels) {
+    if (tokens > std::numeric_limits<std::size_t>::max() / channels) {
+      throw Error("activations", std::to_string(tokens) + " tokens of " + std::to_string(channels) +
+                                     " channels overflow");
+    }
+    return tokens * channels;
+  }
+
   std::size_t tokens_;
   std::size_t channels_;
   std::size_t block_;
@@ -96,8 +107,9 @@ template <Executor E>
 Activations quantize_activations(const InputBasis& basis, TensorView<const float, 2> x,
                                  E& executor) {
   if (x.extent(1) != basis.in_features()) {
-    throw Error(basis.name(), "input of " + std::to_string(x.extent(1)) + " channels for a basis of " +
-                                  std::to_string(basis.in_features()),
+    throw Error(basis.name(),
+                "input of " + std::to_string(x.extent(1)) + " channels for a basis of " +
+                    std::to_string(basis.in_features()),
                 "pass x as [tokens, in_features]");
   }
   Activations activations(x.extent(0), basis);
@@ -110,10 +122,9 @@ Activations quantize_activations(const InputBasis& basis, TensorView<const float
          t < x.extent(0) && t < (task + 1) * tokens_per_task; ++t) {
       to_basis_unscaled(basis, x.data() + t * x.stride(0), x.stride(1), row.data());
       for (std::size_t b = 0; b * block < basis.padded_features(); ++b) {
-        activations.scales(t)[b] =
-            detail::quantize_block(row.data() + b * block, block,
-                                   activations.codes(t) + b * block) *
-            basis.rotation_scale();
+        activations.scales(t)[b] = detail::quantize_block(row.data() + b * block, block,
+                                                          activations.codes(t) + b * block) *
+                                   basis.rotation_scale();
       }
     }
   });

@@ -12,6 +12,18 @@
 #include <nash_swarm/kernel/portable/panel_product.hpp>
 
 namespace nash_swarm {
+namespace detail {
+inline namespace NASH_SWARM_TARGET {
+
+inline void refuse_empty(const PackedMatrix& matrix) {
+  if (matrix.empty()) {
+    throw Error("PackedMatrix", "the matrix is empty", "pack or load one first");
+  }
+}
+
+}  // namespace NASH_SWARM_TARGET
+}  // namespace detail
+
 inline namespace NASH_SWARM_TARGET {
 
 /// y = x · Wᵀ for inputs that are already in the basis of the matrix.
@@ -20,6 +32,7 @@ inline namespace NASH_SWARM_TARGET {
 /// @throws Error if the shapes do not fit
 template <Executor E>
 void matmul(const PackedMatrix& matrix, const Activations& x, TensorView<float, 2> y, E& executor) {
+  detail::refuse_empty(matrix);
   const InputBasis& basis = matrix.basis();
   if (x.channels() != basis.padded_features() || x.scale_block() != basis.scale_block()) {
     throw Error(matrix.name(), "activations of another basis",
@@ -45,14 +58,15 @@ void matmul(const PackedMatrix& matrix, const Activations& x, TensorView<float, 
   });
 }
 
-/// y = x · Wᵀ with packed weights and 8-bit activations. The result is the same bit for bit on every
-/// machine and for every number of threads.
+/// y = x · Wᵀ with packed weights and 8-bit activations. The result is the same bit for bit on
+/// every machine and for every number of threads.
 /// @param x [tokens, in]
 /// @param y [tokens, out]
 /// @throws Error if the shapes do not fit
 template <Executor E>
 void matmul(const PackedMatrix& matrix, TensorView<const float, 2> x, TensorView<float, 2> y,
             E& executor) {
+  detail::refuse_empty(matrix);
   matmul(matrix, quantize_activations(matrix.basis(), x, executor), y, executor);
 }
 
@@ -61,11 +75,12 @@ void matmul(const PackedMatrix& matrix, TensorView<const float, 2> x, TensorView
 /// @param weights [in]
 /// @throws Error if the row or the shape does not fit
 inline void decode_row(const PackedMatrix& matrix, std::size_t row, TensorView<float, 1> weights) {
+  detail::refuse_empty(matrix);
   if (row >= matrix.out_features() || weights.extent(0) != matrix.in_features()) {
-    throw Error(matrix.name(), "row " + std::to_string(row) + " of length " +
-                                   std::to_string(weights.extent(0)) + " asked of a matrix of shape [" +
-                                   std::to_string(matrix.out_features()) + ", " +
-                                   std::to_string(matrix.in_features()) + "]");
+    throw Error(matrix.name(),
+                "row " + std::to_string(row) + " of length " + std::to_string(weights.extent(0)) +
+                    " asked of a matrix of shape [" + std::to_string(matrix.out_features()) + ", " +
+                    std::to_string(matrix.in_features()) + "]");
   }
   AlignedBuffer<float> values(matrix.basis().padded_features());
   AlignedBuffer<float> decoded(matrix.in_features());

@@ -38,25 +38,35 @@ inline void rotate_panel(const std::string& name, TensorView<const float, 2> wei
     for (std::size_t k = 0; k < weights.extent(1); ++k) {
       const float value = source[k * weights.stride(1)];
       if (!std::isfinite(value)) {
-        throw Error(name, std::string(std::isnan(value) ? "NaN" : "infinity") + " at [" +
-                              std::to_string(first_row + row) + ", " + std::to_string(k) + "]",
+        throw Error(name,
+                    std::string(std::isnan(value) ? "NaN" : "infinity") + " at [" +
+                        std::to_string(first_row + row) + ", " + std::to_string(k) + "]",
                     "repair the weights");
       }
     }
     to_basis_unscaled(basis, source, weights.stride(1), target);
-    for (std::size_t k = 0; k < channels; ++k) target[k] *= basis.rotation_scale();
+    for (std::size_t k = 0; k < channels; ++k) {
+      target[k] *= basis.rotation_scale();
+      if (!std::isfinite(target[k])) {
+        throw Error(
+            name,
+            "the weights of row " + std::to_string(first_row + row) + " are too large to rotate",
+            "scale them down");
+      }
+    }
   }
 }
 
-/// Rounds the rotated rows of one panel and writes its codes and row scales.
+/// Rounds the rotated rows of one panel and writes its codes and row scales; rows of the panel from
+/// `rows` on lie outside the matrix and are zeros without a scale.
 inline void round_panel(const AlignedBuffer<float>& rotated, std::size_t rows,
-                        std::span<const FormatId> formats, std::byte* codes,
-                        BFloat16* row_scales) {
+                        std::span<const FormatId> formats, std::byte* codes, BFloat16* row_scales) {
   const std::size_t channels = formats.size() * block_channels;
   AlignedBuffer<std::uint16_t> row_codes(panel_rows * channels);
-  for (std::size_t row = 0; row < rows; ++row) {
-    row_scales[row] = round_row({rotated.data() + row * channels, channels}, formats,
-                                row_codes.data() + row * channels);
+  for (std::size_t row = 0; row < panel_rows; ++row) {
+    const BFloat16 scale = round_row({rotated.data() + row * channels, channels}, formats,
+                                     row_codes.data() + row * channels);
+    if (row < rows) row_scales[row] = scale;
   }
   BlockCodes block;
   for (std::size_t b = 0; b < formats.size(); ++b) {
@@ -86,9 +96,11 @@ PackedMatrix round_to_nearest(const std::string& name, TensorView<const float, 2
                               E& executor) {
   const std::size_t out_features = weights.extent(0);
   if (!basis || basis->in_features() != weights.extent(1) ||
-      cells.panels() != panel_count(out_features) || cells.blocks() != block_count(weights.extent(1))) {
-    throw Error(name, "basis or cells do not fit a matrix of shape [" + std::to_string(out_features) +
-                          ", " + std::to_string(weights.extent(1)) + "]");
+      cells.panels() != panel_count(out_features) ||
+      cells.blocks() != block_count(weights.extent(1))) {
+    throw Error(name, "basis or cells do not fit a matrix of shape [" +
+                          std::to_string(out_features) + ", " + std::to_string(weights.extent(1)) +
+                          "]");
   }
   auto storage = std::make_shared<detail::PackedStorage>();
   storage->codes = AlignedBuffer<std::byte>(code_bytes(cells));

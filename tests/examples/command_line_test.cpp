@@ -1,0 +1,218 @@
+#include <doctest/doctest.h>
+
+#include <sys/wait.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "io/support.hpp"
+
+namespace {
+
+namespace fs = std::filesystem;
+using nash_swarm::test::contains;
+using nash_swarm::test::read_text;
+using nash_swarm::test::TemporaryFolder;
+using nash_swarm::test::write_text;
+
+const fs::path bundled = fs::path(NASH_SWARM_EXAMPLE_DATA) / "wiki-gpt2";
+constexpr int done = 0;
+constexpr int bad_input = 2;
+
+struct Result {
+  int exit_code = -1;
+  std::string out;
+  std::string err;
+};
+
+/// Runs a program in a folder of its own, where its files go.
+class Shell {
+ public:
+  Result run(const std::string& program, const std::string& arguments) const {
+    const std::string command = "cd '" + folder_.path().string() +
+                                "' && '" NASH_SWARM_EXAMPLE_PROGRAMS "/" + program + "' " +
+                                arguments + " >stdout.txt 2>stderr.txt </dev/null";
+    const int status = std::system(command.c_str());
+    return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, read_text(folder_ / "stdout.txt"),
+            read_text(folder_ / "stderr.txt")};
+  }
+  Result quantize(const std::string& arguments) const {
+    return run("quantize_gpt2", "--max-tokens 64 " + arguments);
+  }
+  /// The message of a call that must be refused and leave no file behind.
+  std::string refused(const std::string& arguments) const {
+    const std::ptrdiff_t before = entries();
+    const Result result = quantize(arguments);
+    CAPTURE(arguments);
+    CAPTURE(result.err);
+    CHECK(result.exit_code == bad_input);
+    CHECK(entries() == before);
+    return result.err;
+  }
+  const TemporaryFolder& folder() const { return folder_; }
+
+ private:
+  std::ptrdiff_t entries() const {
+    return folder_.entries() - (fs::exists(folder_ / "stdout.txt") ? 2 : 0);
+  }
+
+  TemporaryFolder folder_;
+};
+
+/// A copy of the bundled model, to be damaged.
+void copy_model(const fs::path& target) {
+  fs::create_directories(target);
+  for (const char* file : {"config.json", "model.safetensors", "vocab.json", "merges.txt"}) {
+    fs::copy_file(bundled / file, target / file);
+    fs::permissions(target / file, fs::perms::owner_write, fs::perm_options::add);
+  }
+}
+
+/// Writes two bytes at the element [row, column] of a 16-bit tensor.
+void patch_weight(const fs::path& file, const std::string& tensor, std::size_t row,
+                  std::size_t column, const char (&bytes)[3]) {
+  const std::string text = read_text(file);
+  std::uint64_t length = 0;
+  std::memcpy(&length, text.data(), sizeof length);
+  const auto header = nlohmann::json::parse(text.substr(8, length));
+  const auto& entry = header.at(tensor);
+  REQUIRE((entry.at("dtype") == "F16" || entry.at("dtype") == "BF16"));
+  const std::size_t begin = entry.at("data_offsets").at(0);
+  const std::size_t columns = entry.at("shape").at(1);
+  std::fstream stream(file, std::ios::binary | std::ios::in | std::ios::out);
+  stream.seekp(static_cast<std::streamoff>(8 + length + begin + 2 * (row * columns + column)));
+  stream.write(bytes, 2);
+}
+
+}  // namespace
+
+TEST_CASE("command line: flags that do not exist or do not parse") {
+  const Shell shell;
+  for (const char* program :
+       {"quantize_gpt2", "evaluate_gpt2", "generate_gpt2", "make_random_gpt2"}) {
+    CAPTURE(program);
+    CHECK(shell.run(program, "--no-such-flag").exit_code == bad_input);
+    const Result help = shell.run(program, "--help");
+    CHECK(help.exit_code == done);
+    CHECK(contains(help.out, program));
+  }
+  CHECK(contains(shell.refused("--bits abc"), "abc"));
+  CHECK(contains(shell.refused("--bits -3"), "-3"));
+  CHECK(contains(shell.refused("--bits 3,nan"), "nan"));
+  CHECK(contains(shell.refused("--bits 3 --bytes 4000000"), "--b"));
+  CHECK(contains(shell.refused("--compression 101"), "--compression"));
+  CHECK(contains(shell.refused("--method magic"), "--method"));
+  CHECK(contains(shell.refused("--scope none"), "--scope"));
+  CHECK(contains(shell.refused("--threads 0"), "--threads"));
+}
+
+TEST_CASE("command line: files that are missing") {
+  const Shell shell;
+  CHECK(contains(shell.refused("--model no/such/model"), "no/such/model"));
+  CHECK(contains(shell.refused("--text no_text.txt"), "no_text.txt"));
+  CHECK(contains(shell.refused("--calibration no_text.txt"), "no_text.txt"));
+  for (const char* flags : {"--out no/such/folder/model", "--report no/such/folder/r.json"}) {
+    const std::string message = shell.refused(flags);
+    CHECK(contains(message, "no/such/folder"));
+    CHECK_FALSE(contains(message, "calibrating"));  // noticed before the work
+  }
+  CHECK(contains(shell.quantize("--dry-run").err, "calibrating"));
+  CHECK(shell.run("evaluate_gpt2", "--model no/such/model").exit_code == bad_input);
+  CHECK(shell.run("generate_gpt2", "--model no/such/model").exit_code == bad_input);
+}
+
+TEST_CASE("command line: texts that are empty, too short, or no UTF-8") {
+  const Shell shell;
+  const TemporaryFolder texts;
+  write_text(texts / "empty.txt", "");
+  write_text(texts / "one.txt", "a");
+  write_text(texts / "invalid.txt", "The quick \xff\xfe brown fox jumps over the lazy dog .");
+  const std::string folder = texts.path().string();
+  CHECK(contains(shell.refused("--text " + folder + "/empty.txt"), "empty.txt"));
+  CHECK(contains(shell.refused("--text " + folder + "/one.txt"), "one.txt"));
+  CHECK(contains(shell.refused("--calibration " + folder + "/one.txt"), "one.txt"));
+  const Result result = shell.run("evaluate_gpt2", "--text " + folder + "/invalid.txt");
+  CHECK(result.exit_code == done);
+  CHECK(contains(result.err, "warning: " + folder + "/invalid.txt: 2 bytes"));
+}
+
+TEST_CASE("command line: budgets below the smallest and above the largest") {
+  const Shell shell;
+  const std::string below = shell.refused("--dry-run --bits 0.01");
+  CHECK(contains(below, "smallest possible"));
+  const std::string file_below = shell.refused("--dry-run --bytes 100");
+  CHECK(contains(file_below, "smallest possible file of"));
+  const Result above = shell.quantize("--dry-run --bits 30");
+  CHECK(above.exit_code == done);
+  CHECK(contains(above.err, "warning: the budget is above the largest size"));
+}
+
+TEST_CASE("command line: models that are damaged") {
+  const Shell shell;
+  const TemporaryFolder models;
+  const fs::path model = models / "model";
+  const std::string flags = "--dry-run --model " + model.string();
+  copy_model(model);
+  patch_weight(model / "model.safetensors", "h.2.mlp.c_fc.weight", 12, 7, "\xff\x7f");
+  const std::string nan = shell.refused(flags);
+  CHECK(contains(nan, "h.2.mlp.c_fc.weight"));
+  CHECK(contains(nan, "NaN at [12, 7]"));
+  CHECK(shell.run("evaluate_gpt2", "--max-tokens 64 --model " + model.string()).exit_code ==
+        bad_input);
+
+  fs::resize_file(model / "model.safetensors", 5'000'000);
+  CHECK(contains(shell.refused(flags), "model.safetensors"));
+
+  fs::copy_file(bundled / "model.safetensors", model / "model.safetensors",
+                fs::copy_options::overwrite_existing);
+  nlohmann::json vocabulary = nlohmann::json::parse(read_text(bundled / "vocab.json"));
+  for (auto entry = vocabulary.begin(); entry != vocabulary.end(); ++entry) {
+    if (entry.value() == 4095) {
+      vocabulary.erase(entry);
+      break;
+    }
+  }
+  write_text(model / "vocab.json", vocabulary.dump());
+  CHECK(contains(shell.refused(flags), "4095"));
+
+  write_text(model / "vocab.json", "{");
+  CHECK(contains(shell.refused(flags), "vocab.json"));
+}
+
+TEST_CASE("command line: formats are listed") {
+  const Shell shell;
+  const Result result = shell.run("quantize_gpt2", "--list-formats");
+  CHECK(result.exit_code == done);
+  CHECK(contains(result.out, "linear8"));
+  CHECK(contains(result.out, "raw16"));
+}
+
+TEST_CASE("command line: the size of a dry run is that of the file, whose bytes do not vary") {
+  const Shell shell;
+  const Result dry = shell.quantize("--dry-run --bits 3 --report dry.json --out never");
+  REQUIRE(dry.exit_code == done);
+  CHECK_FALSE(fs::exists(shell.folder() / "never"));
+  REQUIRE(shell.quantize("--out first --report first.json").exit_code == done);
+  REQUIRE(shell.quantize("--bits 3 --threads 1 --out second").exit_code == done);
+  const auto planned = nlohmann::json::parse(read_text(shell.folder() / "dry.json"));
+  const auto report = nlohmann::json::parse(read_text(shell.folder() / "first.json"));
+  const std::string first = read_text(shell.folder() / "first");
+  CHECK(first.size() == planned.at("rows").at(0).at("file_bytes").get<std::size_t>());
+  CHECK(first.size() == report.at("rows").at(0).at("file_bytes").get<std::size_t>());
+  CHECK(first == read_text(shell.folder() / "second"));
+
+  const Result again =
+      shell.run("evaluate_gpt2", "--max-tokens 64 --model first --report again.json");
+  REQUIRE(again.exit_code == done);
+  const auto reread = nlohmann::json::parse(read_text(shell.folder() / "again.json"));
+  CHECK(reread.at("rows").at(0).at("loss") == report.at("rows").at(0).at("loss"));
+  const Result generated = shell.run("generate_gpt2", "--model first --prompt The --tokens 4");
+  CHECK(generated.exit_code == done);
+  CHECK(contains(generated.out, "The"));
+}

@@ -1,0 +1,237 @@
+#include "gpt2/quantizer.hpp"
+
+#include <doctest/doctest.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "gpt2/evaluation.hpp"
+#include "gpt2/packed.hpp"
+#include "gpt2/report.hpp"
+#include "gpt2/rows.hpp"
+#include "gpt2/tokenizer.hpp"
+#include "io/support.hpp"
+
+namespace {
+
+namespace fs = std::filesystem;
+using gpt2::Quantizer;
+using gpt2::Scope;
+using nash_swarm::Budget;
+using nash_swarm::PackedModelFile;
+using nash_swarm::Plan;
+using nash_swarm::ThreadPool;
+using nash_swarm::test::contains;
+using nash_swarm::test::message_of;
+using nash_swarm::test::read_text;
+using nash_swarm::test::TemporaryFolder;
+using Keys = std::set<std::string>;
+using Tokens = std::vector<std::int32_t>;
+
+const gpt2::Checkpoint& checkpoint() {
+  static const gpt2::Checkpoint opened(fs::path(NASH_SWARM_EXAMPLE_DATA) / "wiki-gpt2");
+  return opened;
+}
+
+const gpt2::Tokenizer& tokenizer() {
+  static const gpt2::Tokenizer made = gpt2::Tokenizer::from_text(
+      checkpoint().vocabulary_text(), checkpoint().merges_text(), "vocab.json", "merges.txt");
+  return made;
+}
+
+/// The first bytes of the bundled held-out text.
+std::string some_text(std::size_t bytes) {
+  return gpt2::read_text_file(fs::path(NASH_SWARM_EXAMPLE_DATA) / "valid.txt").substr(0, bytes);
+}
+
+void ignore(std::size_t) {}
+
+/// A quantizer that has seen one short window.
+std::unique_ptr<Quantizer> quantizer_of(Scope scope, ThreadPool& pool) {
+  auto quantizer = std::make_unique<Quantizer>(checkpoint(), scope, 1, pool);
+  Tokens tokens = tokenizer().encode(some_text(2000)).ids;
+  tokens.resize(64);
+  quantizer->calibrate(tokens, ignore);
+  return quantizer;
+}
+
+Keys keys_of(const nlohmann::json& object) {
+  Keys keys;
+  for (const auto& [key, value] : object.items()) keys.insert(key);
+  return keys;
+}
+
+}  // namespace
+
+TEST_CASE("quantizer: planned sizes are those of the file, to the byte, in every scope") {
+  ThreadPool pool(2);
+  const TemporaryFolder folder;
+  const fs::path target = folder / "model";
+  for (const Scope scope : {Scope::all, Scope::blocks, Scope::lm_head}) {
+    CAPTURE(gpt2::name_of(scope));
+    const auto quantizer = quantizer_of(scope, pool);
+    std::vector<Plan> plans = {quantizer->plan(Budget::bits(3.0))};
+    const nash_swarm::PackedModelSizes at_three_bits = quantizer->sizes(plans.front());
+    CHECK(8.0 * static_cast<double>(at_three_bits.matrix_bytes) <=
+          3.0 * static_cast<double>(quantizer->weights()));
+    // A single matrix has one format, and three bits with scales are above three bits.
+    CHECK(8.0 * static_cast<double>(at_three_bits.matrix_bytes) >
+          (scope == Scope::lm_head ? 2.0 : 2.9) * static_cast<double>(quantizer->weights()));
+    const std::uint64_t limit = at_three_bits.file_bytes + 54321;
+    plans.push_back(quantizer->plan_for_file(limit));
+    CHECK(quantizer->sizes(plans.back()).file_bytes <= limit);
+    for (const Plan& plan : plans) {
+      const nash_swarm::PackedModelSizes planned = quantizer->sizes(plan);
+      CHECK(planned.matrix_bytes == plan.certificate().bytes);
+      quantizer->write(plan, target, ignore);
+      const PackedModelFile file(target);
+      CHECK(fs::file_size(target) == planned.file_bytes);
+      CHECK(file.sizes().file_bytes == planned.file_bytes);
+      CHECK(file.sizes().matrix_bytes == planned.matrix_bytes);
+      CHECK(file.sizes().other_bytes == planned.other_bytes);
+      CHECK(planned.matrix_bytes + planned.other_bytes == planned.file_bytes);
+      CHECK((file.find_matrix("wte") != nullptr) == (scope != Scope::blocks));
+      CHECK((file.find_matrix("h.0.mlp.c_fc") != nullptr) == (scope != Scope::lm_head));
+    }
+  }
+}
+
+TEST_CASE("quantizer: a limit for the file is kept and used") {
+  ThreadPool pool(2);
+  const auto quantizer = quantizer_of(Scope::all, pool);
+  const std::uint64_t smallest = quantizer->sizes(quantizer->plan_for_file(0x7fffffff)).other_bytes;
+  std::string message = message_of([&] { quantizer->plan_for_file(smallest / 2); });
+  CHECK(contains(message, "smallest possible file of "));
+  // The smallest size that the message names is possible, and one byte less is not.
+  const std::uint64_t named = std::stoull(message.substr(message.find("file of ") + 8));
+  CHECK(quantizer->sizes(quantizer->plan_for_file(named)).file_bytes == named);
+  CHECK(contains(message_of([&] { quantizer->plan_for_file(named - 1); }), std::to_string(named)));
+  for (std::uint64_t limit = 1'700'000; limit < 6'000'000; limit += 312'345) {
+    CAPTURE(limit);
+    const std::uint64_t bytes = quantizer->sizes(quantizer->plan_for_file(limit)).file_bytes;
+    CHECK(bytes <= limit);
+    CHECK(static_cast<double>(bytes) > 0.99 * static_cast<double>(limit));
+  }
+}
+
+TEST_CASE("quantizer: the file's bytes and its loss do not depend on run or threads") {
+  const TemporaryFolder folder;
+  std::vector<std::string> files;
+  std::vector<double> losses;
+  const gpt2::EvaluationText text =
+      gpt2::full_protocol(tokenizer(), some_text(4000), "valid.txt", 256, 256, 512);
+  for (const std::size_t threads : {1u, 2u, 2u}) {
+    ThreadPool pool(threads);
+    const auto quantizer = quantizer_of(Scope::all, pool);
+    const fs::path target = folder / ("model" + std::to_string(files.size()));
+    quantizer->write(quantizer->plan(Budget::bits(3.0)), target, ignore);
+    files.push_back(read_text(target));
+    const gpt2::Model model =
+        gpt2::make_packed_model(std::make_shared<const PackedModelFile>(target), false);
+    const gpt2::Model* const models[] = {&model};
+    losses.push_back(gpt2::evaluate(models, false, text, pool).front().loss);
+  }
+  CHECK(text.scored_tokens == 512);
+  CHECK(files[0] == files[1]);
+  CHECK(files[1] == files[2]);
+  CHECK(losses[0] == losses[1]);
+  CHECK(losses[1] == losses[2]);
+  CHECK(losses[0] < 6.0);  // log(4096) = 8.3 for a model that knows nothing
+}
+
+TEST_CASE("quantizer: another seed gives another file of the same size") {
+  const TemporaryFolder folder;
+  ThreadPool pool(2);
+  for (const std::uint64_t seed : {1u, 2u}) {
+    Quantizer quantizer(checkpoint(), Scope::lm_head, seed, pool);
+    quantizer.calibrate(Tokens(32, 5), ignore);
+    quantizer.write(quantizer.plan(Budget::bits(3.0)), folder / std::to_string(seed), ignore);
+  }
+  CHECK(read_text(folder / "1").size() == read_text(folder / "2").size());
+  CHECK(read_text(folder / "1") != read_text(folder / "2"));
+}
+
+TEST_CASE("quantizer: windows of calibration text") {
+  Tokens tokens(1000);
+  for (std::size_t i = 0; i < tokens.size(); ++i) tokens[i] = static_cast<std::int32_t>(i);
+  const Tokens windows = gpt2::calibration_windows(tokens, 100, 300);
+  REQUIRE(windows.size() == 300);
+  CHECK(windows[0] == 0);
+  CHECK(windows[100] == 300);
+  CHECK(windows[200] == 600);
+  CHECK(gpt2::calibration_windows(tokens, 100, 5).size() == 100);
+  CHECK(gpt2::calibration_windows(tokens, 100, 100000) == tokens);
+  CHECK(gpt2::calibration_windows(Tokens(7), 100, 300).size() == 7);
+  CHECK(gpt2::calibration_windows({}, 100, 300).empty());
+}
+
+TEST_CASE("report: the keys of the schema, and sizes that add up to the file on disk") {
+  ThreadPool pool(2);
+  const TemporaryFolder folder;
+  const auto quantizer = quantizer_of(Scope::lm_head, pool);
+  const gpt2::SizeLimit limit{4.0, {}};
+  gpt2::Progress progress;
+  gpt2::QuantizedModel quantized =
+      gpt2::pack_and_read_back(*quantizer, Scope::lm_head, quantizer->plan(Budget::bits(4.0)),
+                               limit, folder / "model", true, progress);
+  gpt2::Report report;
+  report.model = "wiki-gpt2";
+  report.parameters = checkpoint().parameter_count();
+  report.matrix_weights = 1;
+  report.text = gpt2::full_protocol(tokenizer(), some_text(1000), "valid.txt", 64, 256, 64);
+  const gpt2::Model float_model = gpt2::make_float_model(checkpoint(), false);
+  const gpt2::Model* const models[] = {&float_model, quantized.model.get()};
+  const auto evaluations = gpt2::evaluate(models, true, *report.text, pool);
+  report.float_model = evaluations[0];
+  quantized.row.evaluation = evaluations[1];
+  report.rows.push_back(quantized.row);
+  report.rows.push_back(
+      gpt2::run_baseline(checkpoint(), Scope::lm_head, gpt2::rtn(4, 64), false, pool).row);
+  gpt2::write_report(report, folder / "report.json");
+
+  const auto json = nlohmann::json::parse(read_text(folder / "report.json"));
+  CHECK(keys_of(json) == Keys{"model", "text", "float", "rows"});
+  CHECK(keys_of(json["model"]) == Keys{"name", "parameters", "matrix_weights", "float32_bytes"});
+  CHECK(keys_of(json["text"]) == Keys{"file", "protocol", "context", "stride", "scored_tokens"});
+  CHECK(keys_of(json["float"]) == Keys{"loss", "perplexity"});
+  REQUIRE(json["rows"].size() == 2);
+  for (const auto& row : json["rows"]) {
+    CHECK(keys_of(row) == Keys{"method", "scope", "stored", "requested_bits", "matrix_weights",
+                               "bits_per_weight", "matrix_bytes", "other_bytes", "file_bytes",
+                               "compression_percent", "loss", "loss_change_percent", "perplexity",
+                               "kld", "top1_agreement", "quantize_seconds", "evaluate_seconds",
+                               "peak_memory_bytes", "certificate"});
+    const auto matrix_bytes = row["matrix_bytes"].get<double>();
+    CHECK(matrix_bytes + row["other_bytes"].get<double>() == row["file_bytes"].get<double>());
+    CHECK(row["bits_per_weight"].get<double>() ==
+          doctest::Approx(8.0 * matrix_bytes / row["matrix_weights"].get<double>()));
+    CHECK(row["compression_percent"].get<double>() ==
+          doctest::Approx(100.0 * (1.0 - row["file_bytes"].get<double>() /
+                                             json["model"]["float32_bytes"].get<double>())));
+    CHECK(row["matrix_weights"] == 4096 * 256);
+    CHECK(row["scope"] == "lm_head");
+  }
+  const auto& stored = json["rows"][0];
+  CHECK(stored["stored"] == true);
+  CHECK(stored["requested_bits"] == 4.0);
+  CHECK(stored["file_bytes"].get<std::uintmax_t>() == fs::file_size(folder / "model"));
+  const auto keys = keys_of(stored["certificate"]);
+  for (const char* key : {"players", "epsilon", "epsilon_at_price", "bytes", "budget", "loss",
+                          "lower_bound", "gap", "price"}) {
+    CHECK(keys.contains(key));
+  }
+  CHECK(stored["certificate"]["bytes"] == stored["matrix_bytes"]);
+  CHECK(stored["kld"].get<double>() > 0.0);
+  CHECK(json["text"]["scored_tokens"] == 64);
+  const auto& baseline = json["rows"][1];
+  CHECK(baseline["stored"] == false);
+  CHECK(baseline["requested_bits"].is_null());
+  CHECK(baseline["certificate"].is_null());
+  CHECK(baseline["loss"].is_null());
+}
