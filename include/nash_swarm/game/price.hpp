@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <nash_swarm/core/config.hpp>
@@ -20,9 +21,18 @@ namespace nash_swarm {
 struct Allocation {
   std::vector<std::uint32_t> strategy;  ///< [players]: index within the player's strategies
   double price = 0;                     ///< loss per byte, 0 or more
+  std::vector<double> y;                ///< [s] proves the lower bound together with the price
 };
 
 namespace detail {
+
+/// Best responses at the price where the budget ends.
+struct PricedResponses {
+  std::vector<std::uint32_t> strategy;  ///< [players]
+  double price = 0;
+  /// Whose step, and to which strategy, is the first that does not fit; none if all fit.
+  std::optional<std::pair<std::size_t, std::uint32_t>> next;
+};
 
 /// One step along the hull of one player. A player's slopes strictly descend, so slope and player
 /// tell any two steps apart.
@@ -51,6 +61,15 @@ void for_each_hull(const Players& players, Visit visit) {
 inline HullStep step_to(const std::vector<HullVertex>& hull, std::size_t vertex,
                         std::size_t player) {
   return {hull[vertex].slope, hull[vertex].bytes - hull[vertex - 1].bytes, player};
+}
+
+/// @throws Error for a budget below the smallest possible bytes
+inline void check_budget(std::uint64_t smallest, std::uint64_t budget) {
+  if (budget >= smallest) return;
+  throw Error("budget",
+              std::to_string(budget) + " bytes are fewer than the smallest possible " +
+                  std::to_string(smallest),
+              "give at least " + std::to_string(smallest) + " bytes");
 }
 
 /// The first step, in descending order of slope over all players, that no longer fits the budget;
@@ -86,6 +105,21 @@ inline std::optional<HullStep> break_step(const Players& players, std::uint64_t 
   return steps[next];
 }
 
+/// See `allocate_at_price`; nothing is checked, and losses may have any sign.
+inline PricedResponses best_responses_within(const Players& players, std::uint64_t budget) {
+  const std::optional<HullStep> stop = break_step(players, budget);
+  PricedResponses responses;
+  responses.price = stop ? stop->slope : 0;
+  responses.strategy.reserve(players.size());
+  for_each_hull(players, [&](std::size_t player, const std::vector<HullVertex>& hull) {
+    std::size_t v = 0;
+    while (v + 1 < hull.size() && (!stop || steeper(step_to(hull, v + 1, player), *stop))) ++v;
+    responses.strategy.push_back(hull[v].strategy);
+    if (stop && stop->player == player) responses.next = {player, hull[v + 1].strategy};
+  });
+  return responses;
+}
+
 }  // namespace NASH_SWARM_TARGET
 }  // namespace detail
 
@@ -99,26 +133,9 @@ inline namespace NASH_SWARM_TARGET {
 /// @throws Error for bad tables and for a budget below the smallest possible bytes
 inline Allocation allocate_at_price(const Players& players, std::uint64_t budget) {
   check(players);
-  const std::uint64_t smallest = smallest_bytes(players);
-  if (budget < smallest) {
-    throw Error("budget",
-                std::to_string(budget) + " bytes are fewer than the smallest possible " +
-                    std::to_string(smallest),
-                "give at least " + std::to_string(smallest) + " bytes");
-  }
-  const std::optional<detail::HullStep> stop = detail::break_step(players, budget);
-  Allocation allocation;
-  allocation.price = stop ? stop->slope : 0;
-  allocation.strategy.reserve(players.size());
-  detail::for_each_hull(players, [&](std::size_t player, const std::vector<HullVertex>& hull) {
-    std::size_t v = 0;
-    while (v + 1 < hull.size() &&
-           (!stop || detail::steeper(detail::step_to(hull, v + 1, player), *stop))) {
-      ++v;
-    }
-    allocation.strategy.push_back(hull[v].strategy);
-  });
-  return allocation;
+  detail::check_budget(smallest_bytes(players), budget);
+  detail::PricedResponses responses = detail::best_responses_within(players, budget);
+  return {std::move(responses.strategy), responses.price, {}};
 }
 
 /// Chooses a strategy for every player so that the bytes fit the budget and the loss is small: best

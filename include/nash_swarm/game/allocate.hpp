@@ -1,0 +1,68 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <utility>
+
+#include <nash_swarm/core/config.hpp>
+#include <nash_swarm/core/error.hpp>
+#include <nash_swarm/core/executor.hpp>
+#include <nash_swarm/game/exact.hpp>
+#include <nash_swarm/game/game.hpp>
+#include <nash_swarm/game/potential.hpp>
+#include <nash_swarm/game/price.hpp>
+#include <nash_swarm/game/swarm.hpp>
+
+namespace nash_swarm {
+namespace detail {
+inline namespace NASH_SWARM_TARGET {
+
+/// Games of so few players are solved exactly.
+inline constexpr std::size_t exact_players = 12;
+
+template <Executor E>
+Allocation allocate_by_kind(const Game& game, std::uint64_t budget, E& executor,
+                            std::uint64_t seed) {
+  if (!game.coupled() && game.edges.empty()) return allocate(game.players, budget);
+  return play_swarm(game, budget, executor, seed);
+}
+
+}  // namespace NASH_SWARM_TARGET
+}  // namespace detail
+
+inline namespace NASH_SWARM_TARGET {
+
+/// Chooses a strategy for every player so that the bytes fit the budget and the loss is small: an
+/// equilibrium of the game that `certify` certifies. A separable game is solved at a price, a
+/// coupled one by a swarm of flocks, and games of up to 12 players exactly.
+/// @param seed of the flocks; the result does not depend on the executor
+/// @throws Error for a bad game and for a budget below the smallest possible bytes
+template <Executor E>
+Allocation allocate(const Game& game, std::uint64_t budget, E& executor, std::uint64_t seed = 0) {
+  check(game);
+  detail::check_budget(smallest_bytes(game.players), budget);
+  Allocation allocation = detail::allocate_by_kind(game, budget, executor, seed);
+  if (game.size() <= detail::exact_players && game.size() > 0) {
+    Allocation exact = allocate_exactly(game, budget, allocation.price, allocation.y);
+    if (allocation.strategy.empty() ||
+        totals(game, exact.strategy).loss < totals(game, allocation.strategy).loss) {
+      allocation.strategy = std::move(exact.strategy);
+    }
+  }
+  if (allocation.strategy.size() != game.size()) {
+    throw Error("budget",
+                std::to_string(budget) + " bytes leave no room for the edges between players",
+                "give more bytes");
+  }
+  return allocation;
+}
+
+/// The same on the calling thread.
+inline Allocation allocate(const Game& game, std::uint64_t budget) {
+  SerialExecutor executor;
+  return allocate(game, budget, executor);
+}
+
+}  // namespace NASH_SWARM_TARGET
+}  // namespace nash_swarm
