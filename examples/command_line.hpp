@@ -4,6 +4,7 @@
 #include <exception>
 #include <new>
 #include <string>
+#include <type_traits>
 
 #include <CLI/CLI.hpp>
 
@@ -15,13 +16,18 @@
 enum ExitCode { exit_done = 0, exit_failed = 1, exit_bad_input = 2 };
 
 /// Parses the flags, then runs `body`, with every error as one line on stderr.
+/// @param body may return an exit code
 template <class Body>
 int run_program(CLI::App& app, int argc, char** argv, Body&& body) {
   const std::string name = app.get_name();
   try {
     app.parse(argc, argv);
-    body();
-    return exit_done;
+    if constexpr (std::is_same_v<decltype(body()), int>) {
+      return body();
+    } else {
+      body();
+      return exit_done;
+    }
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? exit_done : exit_bad_input;
   } catch (const nash_swarm::Error& error) {

@@ -3,11 +3,14 @@
 #include <cstdio>
 #include <filesystem>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include <nash_swarm/io/atomic_file.hpp>
+#include <nash_swarm/io/model_plan_file.hpp>
+#include <nash_swarm/io/plan_picture.hpp>
 
 #include "command_line.hpp"
 #include "gpt2/evaluation.hpp"
@@ -32,6 +35,13 @@ struct Options {
   std::string scope = "all";
   std::uint64_t seed = 0;
   std::size_t threads = 0;
+  std::vector<std::string> fixed;
+  std::vector<std::string> forbidden;
+  std::optional<double> min_bits;
+  std::optional<double> max_bits;
+  std::string plan;
+  std::string plan_out;
+  std::string picture;
   std::string out;
   std::string report;
   bool dry_run = false;
@@ -48,10 +58,19 @@ struct Options {
     auto* bytes_flag = app.add_option("--bytes", bytes, "Most bytes of the file")
                            ->check(CLI::PositiveNumber)
                            ->excludes(bits_flag);
-    app.add_option("--compression", compression, "Least compression of the file, in percent")
-        ->check(CLI::Range(0.0, 100.0))
-        ->excludes(bits_flag)
-        ->excludes(bytes_flag);
+    auto* compression_flag =
+        app.add_option("--compression", compression, "Least compression of the file, in percent")
+            ->check(CLI::Range(0.0, 100.0))
+            ->excludes(bits_flag)
+            ->excludes(bytes_flag);
+    auto* plan_flag = app.add_option("--plan", plan, "Pack this plan (JSON) instead of a new one");
+    for (CLI::Option* flag : {bits_flag, bytes_flag, compression_flag}) plan_flag->excludes(flag);
+    app.add_option("--fix", fixed,
+                   "REGEX=FORMAT: the only format of the matrices in whose names REGEX is found "
+                   "(repeatable)");
+    app.add_option("--forbid", forbidden, "REGEX=FORMAT: no format of these matrices (repeatable)");
+    app.add_option("--min-bits", min_bits, "Fewest bits per weight of a format");
+    app.add_option("--max-bits", max_bits, "Most bits per weight of a format");
     app.add_option("--method", method, "How to quantize")
         ->check(CLI::IsMember({"nash_swarm", "rtn", "paper_uniform", "paper_nash"}))
         ->capture_default_str();
@@ -62,6 +81,8 @@ struct Options {
     app.add_option("--seed", seed, "Seed of the rotations")->capture_default_str();
     app.add_option("--threads", threads, "Threads (all cores)")->check(CLI::PositiveNumber);
     app.add_option("--out", out, "Packed file to write (MODEL.nash_swarm.safetensors)");
+    app.add_option("--plan-out", plan_out, "Plan to write (JSON), to be looked at and edited");
+    app.add_option("--picture", picture, "Picture of the plan to write (SVG)");
     app.add_option("--report", report, "JSON report to write");
     app.add_flag("--dry-run", dry_run, "Print the sizes without quantizing");
     app.add_flag("--list-formats", list_formats, "Print the formats and stop");
@@ -100,6 +121,32 @@ std::vector<gpt2::SizeLimit> size_limits(const Options& options, std::uint64_t f
   return limits;
 }
 
+/// "REGEX=FORMAT", cut at the last "=".
+std::vector<nash_swarm::FormatRule> parse_rules(const std::string& flag,
+                                                const std::vector<std::string>& words) {
+  std::vector<nash_swarm::FormatRule> rules;
+  for (const std::string& word : words) {
+    const std::size_t cut = word.rfind('=');
+    if (cut == std::string::npos || cut == 0) {
+      throw nash_swarm::Error(flag, "\"" + word + "\" is not REGEX=FORMAT",
+                              "give for instance 'mlp=b4_l4'");
+    }
+    rules.push_back({word.substr(0, cut), word.substr(cut + 1)});
+  }
+  return rules;
+}
+
+nash_swarm::Rules parse_rules(const Options& options) {
+  return {parse_rules("--fix", options.fixed), parse_rules("--forbid", options.forbidden),
+          options.min_bits, options.max_bits};
+}
+
+void write_text(const std::string& text, const std::string& target) {
+  nash_swarm::AtomicFile file(target);
+  file.write(std::as_bytes(std::span(text)));
+  file.commit();
+}
+
 void list_formats() {
   std::printf("%-8s %8s %22s\n", "format", "bits", "signal to noise (dB)");
   for (const nash_swarm::Format& format : nash_swarm::format_table) {
@@ -131,6 +178,12 @@ class Job {
     std::fputs(gpt2::format_report(report_).c_str(), stdout);
     if (packs && !options_.dry_run) std::printf("\npacked model: %s\n", out_.string().c_str());
     if (!options_.report.empty()) gpt2::write_report(report_, options_.report);
+    if (!options_.plan_out.empty()) {
+      write_text(nash_swarm::model_plan_text(plans_.front()), options_.plan_out);
+    }
+    if (!options_.picture.empty()) {
+      write_text(nash_swarm::plan_picture(plans_.front().matrices()), options_.picture);
+    }
   }
 
  private:
@@ -141,7 +194,15 @@ class Job {
     if (!options_.out.empty() && !packs) {
       throw nash_swarm::Error("--out", "baselines are not stored", "use --method nash_swarm");
     }
+    const bool plans = !options_.plan.empty() || !options_.plan_out.empty() ||
+                       !options_.picture.empty() || !options_.fixed.empty() ||
+                       !options_.forbidden.empty() || options_.min_bits || options_.max_bits;
+    if (plans && !packs) {
+      throw nash_swarm::Error("--method", "baselines have no plan and no rules",
+                              "use --method nash_swarm");
+    }
     if (packs) {
+      check_plan();
       const std::string calibration = gpt2::read_text_file(options_.calibration);
       constexpr std::size_t calibration_tokens = 2048;
       const gpt2::Encoded encoded = tokenizer_.encode(calibration);
@@ -157,7 +218,9 @@ class Job {
         (folder.has_filename() ? folder : folder.parent_path()).filename().string();
     out_ = options_.out.empty() ? name + ".nash_swarm.safetensors" : options_.out;
     if (packs && !options_.dry_run) nash_swarm::AtomicFile probe(out_);
-    if (!options_.report.empty()) nash_swarm::AtomicFile probe(options_.report);
+    for (const std::string& target : {options_.report, options_.plan_out, options_.picture}) {
+      if (!target.empty()) nash_swarm::AtomicFile probe(target);
+    }
     checkpoint_.check_finite(pool_);
     report_.model = name;
     report_.parameters = checkpoint_.parameter_count();
@@ -166,15 +229,43 @@ class Job {
     }
   }
 
+  /// The rules, the sizes and the plan that the flags ask for.
+  void check_plan() {
+    quantizer_.emplace(checkpoint_, scope_, options_.seed, pool_, parse_rules(options_));
+    if (!options_.plan.empty()) {
+      stored_plan_ = nash_swarm::read_model_plan(options_.plan, gpt2::read_text_file(options_.plan),
+                                                 quantizer_->matrices());
+      packed_limits_ = {{}};
+    } else {
+      packed_limits_ = limits_.empty() ? std::vector<gpt2::SizeLimit>{{3.0, {}}} : limits_;
+      for (const auto& limit : packed_limits_) gpt2::check_limit(*quantizer_, limit);
+    }
+  }
+
+  /// The plan of the file, certified anew; a warning on stderr if that is not what the file states.
+  nash_swarm::Plan stored_plan() const {
+    const nash_swarm::Certificate& stated = stored_plan_->certificate;
+    nash_swarm::Plan plan = quantizer_->plan_of(stored_plan_->cells, stated.budget, stated.price);
+    if (plan.certificate() != stated) {
+      std::fprintf(stderr,
+                   "warning: %s: its certificate is not that of these cells under these rules%s\n",
+                   options_.plan.c_str(),
+                   plan.certificate().budget == stated.budget ? "" : "; they exceed its budget");
+    }
+    return plan;
+  }
+
   void add_packed() {
-    gpt2::Quantizer quantizer(checkpoint_, scope_, options_.seed, pool_);
+    const gpt2::Quantizer& quantizer = *quantizer_;
     progress_.stage("calibrating", quantizer.weights());
-    quantizer.calibrate(calibration_, [this](std::size_t weights) { progress_.advance(weights); });
+    quantizer_->calibrate(calibration_,
+                          [this](std::size_t weights) { progress_.advance(weights); });
     progress_.finish();
-    const std::vector<gpt2::SizeLimit> limits =
-        limits_.empty() ? std::vector<gpt2::SizeLimit>{{3.0, {}}} : limits_;
-    std::vector<nash_swarm::Plan> plans;
-    for (const auto& limit : limits) plans.push_back(gpt2::plan_within(quantizer, limit));
+    const std::vector<gpt2::SizeLimit>& limits = packed_limits_;
+    std::vector<nash_swarm::Plan>& plans = plans_;
+    for (const auto& limit : limits) {
+      plans.push_back(stored_plan_ ? stored_plan() : gpt2::plan_within(quantizer, limit));
+    }
     for (std::size_t i = 0; i < plans.size(); ++i) {
       if (options_.dry_run) {
         report_.rows.push_back(gpt2::planned_row(quantizer, scope_, plans[i], limits[i]));
@@ -235,6 +326,10 @@ class Job {
   gpt2::Checkpoint checkpoint_;
   gpt2::Tokenizer tokenizer_;
   std::vector<gpt2::SizeLimit> limits_;
+  std::vector<gpt2::SizeLimit> packed_limits_;  // those of the plans
+  std::optional<gpt2::Quantizer> quantizer_;
+  std::optional<nash_swarm::StoredModelPlan> stored_plan_;
+  std::vector<nash_swarm::Plan> plans_;
   std::vector<std::int32_t> calibration_;
   gpt2::EvaluationText text_;
   std::filesystem::path out_;

@@ -141,15 +141,21 @@ std::vector<OtherTensor> other_tensors(const Checkpoint& checkpoint, Scope scope
 }
 
 Quantizer::Quantizer(const Checkpoint& checkpoint, Scope scope, std::uint64_t seed,
-                     ThreadPool& pool)
+                     ThreadPool& pool, nash_swarm::Rules rules)
     : checkpoint_(checkpoint),
       scope_(scope),
       pool_(pool),
-      others_(other_tensors(checkpoint, scope)),
-      model_(seed) {
+      rules_(std::move(rules)),
+      others_(other_tensors(checkpoint, scope)) {
   for (const auto& matrix : matrices_in_scope(checkpoint, scope)) {
-    weights_ += matrix->out_features() * matrix->in_features();
+    const std::size_t in = matrix->in_features();
+    weights_ += matrix->out_features() * in;
+    auto basis = std::make_shared<const nash_swarm::InputBasis>(
+        matrix->name() + ".input", in, nash_swarm::InputBasis::widest_rotation(in),
+        seed + matrices_.size());
+    matrices_.push_back({matrix->name(), matrix->out_features(), in, std::move(basis), {}});
   }
+  smallest_ = nash_swarm::packed_model_sizes(nash_swarm::smallest_plan(matrices_, rules_), others_);
 }
 
 void Quantizer::calibrate(std::span<const std::int32_t> tokens, const WeightProgress& progress) {
@@ -173,42 +179,42 @@ void Quantizer::calibrate(std::span<const std::int32_t> tokens, const WeightProg
     hidden_states(model, tokens.subspan(w * context, count * context), count, pool_, observe);
     progress(weights_ * count / windows);
   }
-  for (const auto& matrix : matrices) {
-    const FloatMatrix weights = whole_matrix(*matrix, pool_);
-    model_.add(matrix->name(), weights.view(), moments.at(matrix->name()), pool_,
-               importance(checkpoint_.config(), matrix->name()));
+  for (std::size_t m = 0; m < matrices.size(); ++m) {
+    const std::string& name = matrices[m]->name();
+    const FloatMatrix weights = whole_matrix(*matrices[m], pool_);
+    model_.add(name, weights.view(), moments.at(name), matrices_[m].basis, pool_,
+               importance(checkpoint_.config(), name));
   }
 }
 
 nash_swarm::Plan Quantizer::plan(const nash_swarm::Budget& budget) const {
-  return nash_swarm::allocate(model_, budget);
+  return nash_swarm::allocate(model_, budget, rules_);
 }
 
 nash_swarm::Plan Quantizer::plan_for_file(std::uint64_t file_bytes) const {
-  // The header has numbers whose digits depend on the plan, so the rest of the file is measured.
-  std::uint64_t smallest = 0;
-  for (const nash_swarm::ModelMatrix& matrix : model_.matrices()) {
-    smallest += *std::min_element(matrix.payoff.bytes.begin(), matrix.payoff.bytes.end()) +
-                matrix.basis->stored_bytes();
-  }
-  nash_swarm::Plan plan = this->plan(nash_swarm::Budget::bytes(smallest));
-  nash_swarm::PackedModelSizes sizes = this->sizes(plan);
-  if (sizes.file_bytes > file_bytes) {
+  if (smallest_.file_bytes > file_bytes) {
     throw Error("budget",
                 std::to_string(file_bytes) +
                     " bytes are fewer than the smallest possible file of " +
-                    std::to_string(sizes.file_bytes),
-                "give at least " + std::to_string(sizes.file_bytes) + " bytes");
+                    std::to_string(smallest_.file_bytes),
+                "give at least " + std::to_string(smallest_.file_bytes) + " bytes");
   }
-  std::uint64_t budget = file_bytes - sizes.other_bytes;
+  // The header has numbers whose digits depend on the plan, so the rest of the file is measured.
+  std::uint64_t budget = file_bytes - smallest_.other_bytes;
   for (;;) {
-    nash_swarm::Plan larger = this->plan(nash_swarm::Budget::bytes(budget));
-    sizes = this->sizes(larger);
-    if (sizes.file_bytes <= file_bytes) return larger;
-    const std::uint64_t excess = sizes.file_bytes - file_bytes;
-    if (excess > budget - smallest) return plan;
-    budget -= excess;
+    nash_swarm::Plan plan = this->plan(nash_swarm::Budget::bytes(budget));
+    const nash_swarm::PackedModelSizes sizes = this->sizes(plan);
+    if (sizes.file_bytes <= file_bytes) return plan;
+    budget -= std::min(sizes.file_bytes - file_bytes, budget - smallest_.matrix_bytes);
   }
+}
+
+nash_swarm::Plan Quantizer::plan_of(const std::vector<nash_swarm::CellMap>& cells,
+                                    std::uint64_t budget, double price) const {
+  std::vector<nash_swarm::MatrixPlan> plans = matrices_;
+  for (std::size_t m = 0; m < plans.size(); ++m) plans[m].cells = cells.at(m);
+  budget = std::max(budget, nash_swarm::planned_bytes(plans));
+  return nash_swarm::certify(model_, std::move(plans), budget, price, rules_);
 }
 
 nash_swarm::PackedModelSizes Quantizer::sizes(const nash_swarm::Plan& plan) const {

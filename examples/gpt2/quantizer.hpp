@@ -38,11 +38,15 @@ using WeightProgress = std::function<void(std::size_t weights)>;
 /// Quantizes a checkpoint to packed files: calibrate once, then plan and write for any budget.
 class Quantizer {
  public:
+  /// @throws nash_swarm::Error for rules that cannot be kept
   Quantizer(const Checkpoint& checkpoint, Scope scope, std::uint64_t seed,
-            nash_swarm::ThreadPool& pool);
+            nash_swarm::ThreadPool& pool, nash_swarm::Rules rules = {});
 
   /// Weights of the matrices in the scope.
   std::size_t weights() const noexcept { return weights_; }
+
+  /// Sizes of the smallest file that the rules allow; known before the calibration.
+  const nash_swarm::PackedModelSizes& smallest() const noexcept { return smallest_; }
 
   /// Runs the float model over windows of `tokens` and gathers what the matrices read, then what
   /// every format would cost and lose.
@@ -53,6 +57,15 @@ class Quantizer {
 
   /// A plan whose file is at most `file_bytes` long.
   nash_swarm::Plan plan_for_file(std::uint64_t file_bytes) const;
+
+  /// A plan of given cells, one map for each matrix of the scope in its order.
+  /// @param budget raised to the bytes of the cells if it is smaller
+  /// @throws nash_swarm::Error if they do not fit the matrices or the rules
+  nash_swarm::Plan plan_of(const std::vector<nash_swarm::CellMap>& cells, std::uint64_t budget,
+                           double price) const;
+
+  /// The matrices of the scope with their bases; their cells are empty.
+  const std::vector<nash_swarm::MatrixPlan>& matrices() const noexcept { return matrices_; }
 
   /// Sizes of the file that `write` would write.
   nash_swarm::PackedModelSizes sizes(const nash_swarm::Plan& plan) const;
@@ -65,8 +78,11 @@ class Quantizer {
   const Checkpoint& checkpoint_;
   Scope scope_;
   nash_swarm::ThreadPool& pool_;
+  nash_swarm::Rules rules_;
   std::size_t weights_ = 0;
+  std::vector<nash_swarm::MatrixPlan> matrices_;
   std::vector<nash_swarm::OtherTensor> others_;
+  nash_swarm::PackedModelSizes smallest_;
   nash_swarm::Model model_;
 };
 

@@ -6,6 +6,7 @@
 #include <cstdarg>
 #include <cstdio>
 #include <nash_swarm/io/atomic_file.hpp>
+#include <nash_swarm/io/plan_file.hpp>
 #include <nlohmann/json.hpp>
 #include <span>
 
@@ -17,19 +18,6 @@ using Json = nlohmann::ordered_json;
 template <class T>
 Json json_or_null(const std::optional<T>& value) {
   return value ? Json(*value) : Json(nullptr);
-}
-
-Json to_json(const nash_swarm::Certificate& certificate) {
-  return {{"players", certificate.players},
-          {"epsilon", certificate.epsilon},
-          {"epsilon_at_price", certificate.epsilon_at_price},
-          {"bytes", certificate.bytes},
-          {"budget", certificate.budget},
-          {"loss", certificate.loss},
-          {"lower_bound", certificate.lower_bound},
-          {"gap", certificate.gap},
-          {"price", certificate.price},
-          {"y", certificate.y}};
 }
 
 double perplexity(const Evaluation& evaluation) {
@@ -65,7 +53,8 @@ Json to_json(const Report& report, const ReportRow& row) {
           {"quantize_seconds", json_or_null(row.quantize_seconds)},
           {"evaluate_seconds", of_evaluation([](const Evaluation& e) { return e.seconds; })},
           {"peak_memory_bytes", row.peak_memory_bytes},
-          {"certificate", row.certificate ? to_json(*row.certificate) : Json(nullptr)}};
+          {"certificate",
+           row.certificate ? nash_swarm::certificate_json(*row.certificate) : Json(nullptr)}};
 }
 
 Json to_json(const Report& report) {
@@ -123,11 +112,15 @@ std::string format_row(const Report& report, const ReportRow& row) {
 
 std::string format_certificate(const ReportRow& row) {
   const nash_swarm::Certificate& c = *row.certificate;
+  const std::string gain = c.epsilon == 0.0
+                               ? "no other format for one cell lowers it within the budget"
+                               : text("another format for one cell lowers it by %.3g", c.epsilon);
   return text(
-      "%s: %zu players, %llu of %llu bytes, expected loss %.6g, no plan below %.6g "
-      "(gap %.3g %%), largest gain by one player's move %.3g\n",
+      "%s: %zu cells, %llu of %llu bytes, expected loss %.6g, no plan below %.6g (gap %.3g %%), "
+      "%s\n",
       row.label.c_str(), c.players, static_cast<unsigned long long>(c.bytes),
-      static_cast<unsigned long long>(c.budget), c.loss, c.lower_bound, 100.0 * c.gap, c.epsilon);
+      static_cast<unsigned long long>(c.budget), c.loss, c.lower_bound, 100.0 * c.gap,
+      gain.c_str());
 }
 
 }  // namespace

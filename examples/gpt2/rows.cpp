@@ -46,15 +46,30 @@ std::vector<std::int32_t> calibration_windows(std::span<const std::int32_t> toke
   return windows;
 }
 
+void check_limit(const Quantizer& quantizer, const SizeLimit& limit) {
+  const nash_swarm::PackedModelSizes& smallest = quantizer.smallest();
+  const std::uint64_t given =
+      limit.file_bytes
+          ? *limit.file_bytes
+          : nash_swarm::Budget::bits(limit.bits.value()).for_weights(quantizer.weights());
+  const std::uint64_t least = limit.file_bytes ? smallest.file_bytes : smallest.matrix_bytes;
+  if (given >= least) return;
+  const double bits =
+      8.0 * static_cast<double>(smallest.matrix_bytes) / static_cast<double>(quantizer.weights());
+  throw Error("budget",
+              std::to_string(given) + " bytes are fewer than the smallest possible " +
+                  (limit.file_bytes ? "file of " : "") + std::to_string(least),
+              "give at least " + std::to_string(least) + " bytes" +
+                  (limit.bits ? ", that is " + std::to_string(bits) + " bits per weight" : ""));
+}
+
 nash_swarm::Plan plan_within(const Quantizer& quantizer, const SizeLimit& limit) {
   nash_swarm::Plan plan = limit.file_bytes
                               ? quantizer.plan_for_file(*limit.file_bytes)
                               : quantizer.plan(nash_swarm::Budget::bits(limit.bits.value()));
-  const nash_swarm::FormatId widest = nash_swarm::format_table.back().id;
-  if (std::all_of(plan.matrices().begin(), plan.matrices().end(),
-                  [&](const auto& matrix) { return matrix.cells(0, 0) == widest; })) {
-    std::fprintf(stderr, "warning: the budget is above the largest size, every matrix gets %s\n",
-                 std::string(nash_swarm::format_table.back().name).c_str());
+  if (plan.certificate().price == 0.0) {
+    std::fprintf(
+        stderr, "warning: the budget is above the largest size, every cell gets its best format\n");
   }
   return plan;
 }

@@ -31,6 +31,10 @@ struct SizeLimit {
 std::vector<std::int32_t> calibration_windows(std::span<const std::int32_t> tokens,
                                               std::size_t context, std::size_t most_tokens);
 
+/// Refuses a limit that no plan meets under the quantizer's rules; works before the calibration.
+/// @throws nash_swarm::Error that names the smallest size
+void check_limit(const Quantizer& quantizer, const SizeLimit& limit);
+
 /// The plan that meets the limit, and its sizes; a warning on stderr where the limit is above the
 /// largest size.
 nash_swarm::Plan plan_within(const Quantizer& quantizer, const SizeLimit& limit);

@@ -16,8 +16,15 @@
 
 #include "io/support.hpp"
 #include "support/products.hpp"
+#include "support/random_matrix.hpp"
 
 namespace {
+
+/// Noise of a format as the payoffs count it.
+double noise_of(std::size_t f) {
+  const nash_swarm::Format& format = nash_swarm::format_table[f];
+  return format.gaussian_noise * (format.block_bytes == 0 ? nash_swarm::pruning_penalty : 1.0);
+}
 
 using nash_swarm::CellMap;
 using nash_swarm::InputBasis;
@@ -95,11 +102,10 @@ TEST_CASE("payoff: the predicted loss is the measured error of the output") {
     }
     // A row of 256 loses up to a fifth less than an endless one in the fine formats.
     const double measured = output_energy(weights, decoded, x, in) / energy;
-    CHECK(payoff.loss[f] > 0.95 * measured);
-    CHECK(payoff.loss[f] < (format.bits_per_weight() < 4.0 ? 1.05 : 1.25) * measured);
-    CHECK(payoff.bytes[f] == packed.stored_bytes());
+    CHECK(payoff.loss(f) > 0.95 * measured);
+    CHECK(payoff.loss(f) < (format.bits_per_weight() < 4.0 ? 1.05 : 1.25) * measured);
   }
-  CHECK(payoff.loss[0] == doctest::Approx(1.0).epsilon(0.05));
+  CHECK(payoff.loss(0) == doctest::Approx(nash_swarm::pruning_penalty).epsilon(0.05));
 }
 
 TEST_CASE("payoff: by hand") {
@@ -111,11 +117,62 @@ TEST_CASE("payoff: by hand") {
       nash_swarm::matrix_payoff("w", rows_of(weights, 2), moment, basis, 0.5, serial);
   // |W|² = 26, trace 5, 64 channels of the basis; Σ H_kk |W_k|² = 9 + 4 · 17.
   for (std::size_t f = 0; f < nash_swarm::format_count; ++f) {
-    const nash_swarm::Format& format = nash_swarm::format_table[f];
-    CHECK(payoff.loss[f] ==
-          doctest::Approx(0.5 * format.gaussian_noise * (26.0 * 5.0 / 64.0) / 77.0).scale(0.0));
-    CHECK(payoff.bytes[f] == format.block_bytes + 2 * 2 + 2);
+    CHECK(payoff.loss(f) ==
+          doctest::Approx(0.5 * noise_of(f) * (26.0 * 5.0 / 64.0) / 77.0).scale(0.0));
   }
+}
+
+TEST_CASE("payoff: the cells of a matrix add up to it") {
+  constexpr std::size_t out = 40;
+  const Row weights = gaussian(out * 300, 8);
+  InputMoment moment("w", 300);
+  moment.add(rows_of(correlated(9, 300, 5), 300), serial);
+  double plain = 0.0;
+  double weighted = 0.0;
+  for (std::size_t i = 0; i < weights.size(); ++i) {
+    const double square = static_cast<double>(weights[i]) * static_cast<double>(weights[i]);
+    plain += square;
+    weighted += square * moment.mean_square(i % 300);
+  }
+  for (const std::size_t rotation : {0u, 64u}) {  // 320 channels of the basis
+    const InputBasis basis("w.input", 300, rotation, 0, support::random_permutation(300, 2));
+    const MatrixPayoff payoff =
+        nash_swarm::matrix_payoff("w", rows_of(weights, 300), moment, basis, 0.3, serial);
+    REQUIRE(payoff.panel_energy.size() == 3);
+    REQUIRE(payoff.block_moment.size() == 5);
+    for (std::size_t f = 0; f < nash_swarm::format_count; ++f) {
+      double cells = 0.0;
+      for (std::size_t p = 0; p < 3; ++p) {
+        for (std::size_t b = 0; b < 5; ++b) cells += payoff.cell_loss(p, b, f);
+      }
+      const double matrix = 0.3 * plain * moment.trace() / 320.0 / weighted;
+      const double expected = matrix * noise_of(f);
+      CHECK(cells == doctest::Approx(expected).epsilon(1e-12).scale(0.0));
+      CHECK(payoff.loss(f) == doctest::Approx(expected).epsilon(1e-12).scale(0.0));
+    }
+  }
+}
+
+TEST_CASE("payoff: a cell has the share of its rows and the moments of its rotation group") {
+  // Two groups of 128 channels, the second with 20 of padding; row r has the length r + 1.
+  constexpr std::size_t in = 236;
+  Row weights(17 * in);
+  for (std::size_t row = 0; row < 17; ++row) {
+    weights[row * in + row] = static_cast<float>(row + 1);
+  }
+  Row x(in, 1.0f);
+  for (std::size_t k = 0; k < 128; ++k) x[k] = 2.0f;
+  InputMoment moment("w", in);
+  moment.add(rows_of(x, in), serial);
+  const InputBasis basis("w.input", in, 128, 0);
+  const MatrixPayoff payoff =
+      nash_swarm::matrix_payoff("w", rows_of(weights, in), moment, basis, 1.0, serial);
+  REQUIRE(payoff.block_moment.size() == 4);
+  CHECK(payoff.block_moment[0] == 4.0 * 64.0);
+  CHECK(payoff.block_moment[1] == 4.0 * 64.0);
+  CHECK(payoff.block_moment[2] == 108.0 / 2.0);
+  CHECK(payoff.block_moment[3] == 108.0 / 2.0);
+  CHECK(payoff.panel_energy[0] == doctest::Approx(16.0 * payoff.panel_energy[1]).epsilon(1e-12));
 }
 
 TEST_CASE("payoff: without moments every channel counts the same, and zeros cost nothing") {
@@ -127,8 +184,8 @@ TEST_CASE("payoff: without moments every channel counts the same, and zeros cost
   const MatrixPayoff zeros =
       nash_swarm::matrix_payoff("w", rows_of(Row(16 * 64), 64), nothing, basis, 1.0, serial);
   for (std::size_t f = 0; f < nash_swarm::format_count; ++f) {
-    CHECK(payoff.loss[f] == doctest::Approx(nash_swarm::format_table[f].gaussian_noise).scale(0.0));
-    CHECK(zeros.loss[f] == 0.0);
+    CHECK(payoff.loss(f) == doctest::Approx(noise_of(f)).scale(0.0));
+    CHECK(zeros.loss(f) == 0.0);
   }
 }
 
@@ -143,8 +200,8 @@ TEST_CASE("payoff: the same for any number of threads") {
     nash_swarm::ThreadPool pool(threads);
     const MatrixPayoff payoff =
         nash_swarm::matrix_payoff("w", rows_of(weights, 100), moment, basis, 1.0, pool);
-    CHECK(payoff.loss == expected.loss);
-    CHECK(payoff.bytes == expected.bytes);
+    CHECK(payoff.panel_energy == expected.panel_energy);
+    CHECK(payoff.block_moment == expected.block_moment);
   }
 }
 

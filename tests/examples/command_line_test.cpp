@@ -153,6 +153,55 @@ TEST_CASE("command line: budgets below the smallest and above the largest") {
   CHECK(contains(above.err, "warning: the budget is above the largest size"));
 }
 
+TEST_CASE("command line: rules are kept, or refused before the work") {
+  const Shell shell;
+  const std::string nobody = shell.refused("--dry-run --fix nobody=b3_l3");
+  CHECK(contains(nobody, "rule nobody=b3_l3"));
+  CHECK_FALSE(contains(nobody, "calibrating"));
+  CHECK(contains(shell.refused("--fix wte=b9"), "unknown format"));
+  CHECK(contains(shell.refused("--forbid wte"), "not REGEX=FORMAT"));
+  CHECK(contains(shell.refused("--fix wte=b3_l3 --forbid wte=b3_l3"), "leave no format"));
+  CHECK(contains(shell.refused("--bits 2 --min-bits 3"), "smallest possible"));
+  CHECK(contains(shell.refused("--method rtn --max-bits 4"), "--method"));
+  const Result result =
+      shell.quantize("--dry-run --fix '^wte$=b4_l4' --max-bits 4 --plan-out plan.json");
+  REQUIRE(result.exit_code == done);
+  const auto plan = nlohmann::json::parse(read_text(shell.folder() / "plan.json"));
+  CHECK(plan.at("matrices").at("wte").at("cells") == nlohmann::json::parse("[[256, \"b4_l4*4\"]]"));
+}
+
+TEST_CASE("command line: a plan is written, edited by hand, and packed") {
+  const Shell shell;
+  REQUIRE(shell.quantize("--dry-run --plan-out plan.json --picture plan.svg").exit_code == done);
+  const std::string text = read_text(shell.folder() / "plan.json");
+  CHECK(contains(read_text(shell.folder() / "plan.svg"), "h.0.attn.c_attn"));
+
+  const Result again = shell.quantize("--dry-run --plan plan.json --plan-out again.json");
+  REQUIRE(again.exit_code == done);
+  CHECK(read_text(shell.folder() / "again.json") == text);
+  CHECK_FALSE(contains(again.err, "warning"));
+
+  nlohmann::json edited = nlohmann::json::parse(text);
+  edited["matrices"]["wte"]["cells"] = nlohmann::json::parse("[[256, \"linear8*4\"]]");
+  write_text(shell.folder() / "edited.json", edited.dump());
+  const Result larger = shell.quantize("--plan edited.json --out packed --report r.json");
+  REQUIRE(larger.exit_code == done);
+  CHECK(contains(larger.err, "exceed its budget"));
+  const auto report = nlohmann::json::parse(read_text(shell.folder() / "r.json"));
+  CHECK(report.at("rows").at(0).at("matrix_bytes") ==
+        report.at("rows").at(0).at("certificate").at("bytes"));
+
+  edited["matrices"].erase("wte");
+  write_text(shell.folder() / "edited.json", edited.dump());
+  fs::remove(shell.folder() / "packed");
+  CHECK(contains(shell.refused("--plan edited.json"), "'wte': missing"));
+  CHECK(contains(shell.refused("--plan plan.json --bits 3"), "--plan"));
+  CHECK(contains(shell.refused("--plan nothing.json"), "nothing.json"));
+  for (const char* flags : {"--plan-out no/such/folder/p", "--picture no/such/folder/p"}) {
+    CHECK(contains(shell.refused(flags), "no/such/folder"));
+  }
+}
+
 TEST_CASE("command line: models that are damaged") {
   const Shell shell;
   const TemporaryFolder models;

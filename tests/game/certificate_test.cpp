@@ -120,7 +120,7 @@ TEST_CASE("a tampered certificate fails, each field in turn") {
   const Tables tables = smooth_tables(random, 40);
   const auto players = tables.view();
   const std::uint64_t budget = nash_swarm::smallest_bytes(players) + 15003;
-  const nash_swarm::Allocation allocation = nash_swarm::allocate(players, budget);
+  const nash_swarm::Allocation allocation = nash_swarm::allocate_separable(players, budget);
   const Certificate good = certify(players, allocation.strategy, budget, allocation.price);
   REQUIRE(verify(good, players, allocation.strategy).empty());
   REQUIRE(good.bytes < good.budget);
@@ -162,7 +162,7 @@ TEST_CASE("a tampered plan fails, each player in turn") {
   const Tables tables = smooth_tables(random, 40);
   const auto players = tables.view();
   const std::uint64_t budget = nash_swarm::smallest_bytes(players) + 15003;
-  const nash_swarm::Allocation allocation = nash_swarm::allocate(players, budget);
+  const nash_swarm::Allocation allocation = nash_swarm::allocate_separable(players, budget);
   const Certificate good = certify(players, allocation.strategy, budget, allocation.price);
   for (std::size_t player = 0; player < players.size(); ++player) {
     Plan plan = allocation.strategy;

@@ -313,3 +313,67 @@ TEST_CASE("bad headings and edges are refused by name") {
   bad.formats = {1, 2};
   CHECK(message(bad).starts_with("formats: 2 for 24"));
 }
+
+TEST_CASE("a time limit has a price, and the bound holds under both budgets") {
+  Random random(32);
+  int limited = 0;
+  for (int trial = 0; trial < 400; ++trial) {
+    const OwnedGame owned = random_game(random, 6, 4, couplings[trial % 3], trial % 4 == 0);
+    Game game = owned.view();
+    std::vector<std::uint64_t> time;
+    for (std::size_t a = 0; a < owned.tables.loss.size(); ++a) time.push_back(below(random, 20));
+    const Plan some = random_plan(random, game);
+    game.limit = {time, 0};
+    game.limit.budget = nash_swarm::totals(game, some).time;
+    const std::uint64_t budget = nash_swarm::totals(game, some).bytes + below(random, 20);
+    double optimum = std::numeric_limits<double>::infinity();
+    for_each_plan(game, [&](const Plan& plan) {
+      const nash_swarm::Totals sum = nash_swarm::totals(game, plan);
+      if (sum.bytes <= budget && sum.time <= game.limit.budget)
+        optimum = std::min(optimum, sum.loss);
+    });
+    Allocation allocation;
+    try {
+      allocation = nash_swarm::allocate(game, budget);
+    } catch (const nash_swarm::Error&) {
+      continue;  // two prices need not find a plan that fits both budgets tightly
+    }
+    const Certificate certificate = nash_swarm::certify(
+        game, allocation.strategy, budget, allocation.price, allocation.y, allocation.time_price);
+    CAPTURE(trial);
+    CHECK(certificate.time <= game.limit.budget);
+    CHECK(certificate.bytes <= budget);
+    CHECK(certificate.loss >= optimum);
+    CHECK(certificate.lower_bound <= optimum);
+    CHECK(certificate.epsilon == 0);
+    CHECK(nash_swarm::verify(certificate, game, allocation.strategy).empty());
+    Certificate tampered = certificate;
+    tampered.time_price += 1;
+    CHECK_FALSE(nash_swarm::verify(tampered, game, allocation.strategy).empty());
+    limited += certificate.time_price > 0;
+  }
+  CHECK(limited > 100);
+}
+
+TEST_CASE("a time limit on a larger game: the gap stays small") {
+  Random random(33);
+  const OwnedGame owned = smooth_game(random, 300, 8, 0.05);
+  Game game = owned.view();
+  std::vector<std::uint64_t> time;
+  for (std::size_t a = 0; a < owned.tables.loss.size(); ++a) time.push_back(10 + below(random, 40));
+  const std::uint64_t budget = 300 * 420;
+  const std::uint64_t free_time =
+      nash_swarm::totals({game.players, game.headings, {}, {}, {time, 0}},
+                         nash_swarm::allocate(game, budget).strategy)
+          .time;
+  game.limit = {time, free_time * 8 / 10};
+  const Allocation allocation = nash_swarm::allocate(game, budget);
+  const Certificate certificate = nash_swarm::certify(
+      game, allocation.strategy, budget, allocation.price, allocation.y, allocation.time_price);
+  CHECK(certificate.time_price > 0);
+  CHECK(certificate.epsilon == 0);
+  CHECK(certificate.gap < 0.05);
+  game.limit.budget = 300 * 9;
+  CHECK_THROWS_WITH_AS(nash_swarm::allocate(game, budget),
+                       doctest::Contains("is less than the shortest possible"), nash_swarm::Error);
+}

@@ -88,17 +88,25 @@ inline OwnedGame smooth_game(Random& random, std::size_t players, std::size_t di
   return game;
 }
 
-/// The smallest loss within the budget, by trying every plan; infinite if none fits.
-inline double smallest_loss_of_all(const nash_swarm::Game& game, std::uint64_t budget) {
+template <class Visit>
+void for_each_plan(const nash_swarm::Game& game, Visit visit) {
   std::vector<std::uint32_t> plan(game.size());
-  double best = std::numeric_limits<double>::infinity();
   for (;;) {
-    const nash_swarm::Totals sum = nash_swarm::totals(game, plan);
-    if (sum.bytes <= budget) best = std::min(best, sum.loss);
+    visit(plan);
     std::size_t player = 0;
     while (player < plan.size() && ++plan[player] == game.players.bytes_of(player).size()) {
       plan[player++] = 0;
     }
-    if (player == plan.size()) return best;
+    if (player == plan.size()) return;
   }
+}
+
+/// The smallest loss within the budget, by trying every plan; infinite if none fits.
+inline double smallest_loss_of_all(const nash_swarm::Game& game, std::uint64_t budget) {
+  double best = std::numeric_limits<double>::infinity();
+  for_each_plan(game, [&](const std::vector<std::uint32_t>& plan) {
+    const nash_swarm::Totals sum = nash_swarm::totals(game, plan);
+    if (sum.bytes <= budget) best = std::min(best, sum.loss);
+  });
+  return best;
 }

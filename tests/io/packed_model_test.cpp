@@ -261,10 +261,10 @@ TEST_CASE("packed model: a later version and other files are refused by name") {
     return use(path);
   };
   const std::string later = message([](Json& header, Json&, std::string&) {
-    header["__metadata__"]["nash_swarm.version"] = "2";
+    header["__metadata__"]["nash_swarm.version"] = "3";
   });
   CHECK(contains(later, path.string()));
-  CHECK(contains(later, "version '2'"));
+  CHECK(contains(later, "version '3'"));
   CHECK(contains(message([](Json& header, Json&, std::string&) {
                    header["__metadata__"].erase("nash_swarm.version");
                  }),
@@ -396,11 +396,11 @@ TEST_CASE("packed model: a manifest that lies") {
       {"scales of two matrices exchanged", "'q'",
        [](Json& h, Json&, std::string&) { std::swap(h["q.row_scales"], h["down.row_scales"]); }},
       {"an unknown format", "unknown format 7",
-       [](Json& h, Json&, std::string& data) { *data_of(h, data, "q.run_table") = 7; }},
-      {"a run beyond the panel", "beyond the panel",
-       [](Json& h, Json&, std::string& data) { data_of(h, data, "q.run_table")[1] = 1; }},
+       [](Json& h, Json&, std::string& data) { *data_of(h, data, "q.run_table") = static_cast<char>(0x87); }},
+      {"a run beyond the panel", "end inside the panel",
+       [](Json& h, Json&, std::string& data) { *data_of(h, data, "q.run_table") &= 0x7f; }},
       {"a format of another size", "bytes of codes",
-       [](Json& h, Json&, std::string& data) { *data_of(h, data, "q.run_table") = 3; }},
+       [](Json& h, Json&, std::string& data) { *data_of(h, data, "q.run_table") = static_cast<char>(0x83); }},
       {"infinite scale", "row scale 3 is not finite",
        [](Json& h, Json&, std::string& data) {
          std::memcpy(data_of(h, data, "q.row_scales") + 6, "\x80\x7f", 2);

@@ -249,7 +249,7 @@ TEST_CASE("matmul: the largest integer sums do not overflow") {
     bytes.codes[i] = i % 2 == 0 ? std::byte{0} : std::byte{0x80};
   }
   bytes.row_scales.resize(16, nash_swarm::BFloat16{0x3f80});
-  bytes.run_table = {16, 3};
+  bytes.run_table = {16 | 0x80};
   const PackedMatrix matrix = support::packed(bytes, 16, basis);
   SerialExecutor serial;
   Activations x(1, *basis);

@@ -112,15 +112,17 @@ struct Dense {
 
 /// The format of every block, panel after panel, read from the run table.
 inline std::vector<unsigned> block_formats(const nash_swarm::PackedMatrix& matrix) {
-  const std::size_t panels = (matrix.out_features() + 15) / 16;
   const std::size_t blocks = (matrix.in_features() + 63) / 64;
+  const auto table = matrix.run_table();
   std::vector<unsigned> formats;
-  for (std::size_t i = 0; i < matrix.run_table().size(); i += 2) {
-    const std::size_t length = matrix.run_table()[i + 1] + std::size_t{1};
-    formats.insert(formats.end(), length, matrix.run_table()[i]);
-  }
-  if (formats.size() == blocks) {  // the runs of one panel stand for all
-    for (std::size_t i = blocks; i < panels * blocks; ++i) formats.push_back(formats[i - blocks]);
+  for (std::size_t i = 0; i < table.size();) {
+    const unsigned first = table[i++];
+    std::size_t length = blocks - formats.size() % blocks;  // to the end of the panel
+    if (first < 0x80) {
+      length = table[i++] + std::size_t{1};
+      if (blocks > 256) length += std::size_t{256} * table[i++];
+    }
+    formats.insert(formats.end(), length, first & 0x7fu);
   }
   return formats;
 }

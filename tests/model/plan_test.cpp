@@ -63,9 +63,9 @@ struct TestModel {
   }
 
   std::uint64_t smallest() const {
-    std::uint64_t bytes = 8 + 2 * 96 + 8 + 8;  // a permuted basis with its seed, and two seeds
-    for (const auto& matrix : model.matrices()) {
-      bytes += *std::ranges::min_element(matrix.payoff.bytes);
+    std::uint64_t bytes = 8 + 2 * 96 + 8 + 8;      // a permuted basis with its seed, and two seeds
+    for (const auto& matrix : model.matrices()) {  // row scales, and a byte for each panel
+      bytes += 2 * matrix.out_features + (matrix.out_features + 15) / 16;
     }
     return bytes;
   }
@@ -76,27 +76,36 @@ struct Tables {
   std::vector<std::size_t> first{0};
   std::vector<std::uint64_t> bytes;
   std::vector<double> loss;
+  std::vector<nash_swarm::Edge> edges;
   std::vector<std::uint32_t> strategy;
 
   Tables(const Model& model, const Plan& plan) {
     std::vector<const InputBasis*> seen;
     for (const auto& matrix : model.matrices()) {
-      std::uint64_t extra = 0;
+      std::uint64_t once = 2 * matrix.out_features;
       if (std::find(seen.begin(), seen.end(), matrix.basis.get()) == seen.end()) {
         seen.push_back(matrix.basis.get());
-        extra = matrix.basis->stored_bytes();
+        once += matrix.basis->stored_bytes();
       }
-      const std::size_t blocks = (matrix.out_features + 15) / 16 * ((matrix.in_features + 63) / 64);
-      for (std::size_t f = 0; f < nash_swarm::format_count; ++f) {
-        bytes.push_back(blocks * nash_swarm::format_table[f].block_bytes + 2 * matrix.out_features +
-                        2 + extra);
-        loss.push_back(matrix.payoff.loss[f]);
+      const std::size_t blocks = (matrix.in_features + 63) / 64;
+      for (std::size_t p = 0; p < (matrix.out_features + 15) / 16; ++p) {
+        for (std::size_t b = 0; b < blocks; ++b) {
+          const std::size_t player = first.size() - 1;
+          if (b > 0) edges.push_back({player - 1, player, 2});
+          for (std::size_t f = 0; f < nash_swarm::format_count; ++f) {
+            bytes.push_back(nash_swarm::format_table[f].block_bytes + (b == 0 ? 1 : 0) +
+                            (p + b == 0 ? once : 0));
+            loss.push_back(matrix.payoff.cell_loss(p, b, f));
+          }
+          first.push_back(bytes.size());
+          strategy.push_back(
+              static_cast<std::uint32_t>(nash_swarm::format_index(plan[matrix.name].cells(p, b))));
+        }
       }
-      first.push_back(bytes.size());
-      strategy.push_back(
-          static_cast<std::uint32_t>(nash_swarm::format_index(plan[matrix.name].cells(0, 0))));
     }
   }
+
+  nash_swarm::Game game() const { return {{first, bytes, loss}, {}, edges}; }
 };
 
 }  // namespace
@@ -122,7 +131,7 @@ TEST_CASE("plan: bytes are within the budget, as planned, and as packed") {
     CHECK(nash_swarm::planned_bytes(plan.matrices()) == packed_bytes);
     CHECK(plan.certificate().bytes == packed_bytes);
     CHECK(plan.certificate().budget == budget);
-    CHECK(plan.predicted_loss() <= previous_loss);
+    CHECK(plan.predicted_loss() <= previous_loss * 1.001);
     previous_loss = plan.predicted_loss();
     previous_bytes = packed_bytes;
   }
@@ -135,8 +144,8 @@ TEST_CASE("plan: the certificate holds against tables that the test builds") {
     CAPTURE(bits);
     const Plan plan = nash_swarm::allocate(test.model, Budget::bits(bits));
     const Tables tables(test.model, plan);
-    CHECK(nash_swarm::verify(plan.certificate(), {tables.first, tables.bytes, tables.loss},
-                             tables.strategy) == "");
+    CHECK(nash_swarm::verify(plan.certificate(), tables.game(), tables.strategy) == "");
+    CHECK(plan.certificate().players == tables.strategy.size());
     CHECK(plan.certificate().lower_bound <= plan.certificate().loss);
     CHECK(plan.certificate().epsilon == 0.0);
   }
@@ -153,11 +162,12 @@ TEST_CASE("plan: a budget below the smallest names it, the smallest is accepted"
   CHECK(contains(message, "budget"));
 }
 
-TEST_CASE("plan: a budget above the largest gives every matrix the widest format") {
+TEST_CASE("plan: a budget above the largest gives every cell the widest format") {
   const TestModel test;
   const Plan plan = nash_swarm::allocate(test.model, Budget::bits(64.0));
   for (const auto& matrix : plan.matrices()) {
-    CHECK(matrix.cells(0, 0) == nash_swarm::format_table.back().id);
+    CHECK(matrix.cells == nash_swarm::CellMap(matrix.cells.panels(), matrix.cells.blocks(),
+                                              nash_swarm::format_table.back().id));
   }
   CHECK(plan.certificate().price == 0.0);
 }
@@ -196,4 +206,72 @@ TEST_CASE("plan: the same for any number of threads") {
   };
   CHECK(loss(1) == loss(2));
   CHECK(loss(1) == loss(3));
+}
+
+TEST_CASE("plan: cells of one matrix differ where their inputs do") {
+  // Two rotation groups of 64 channels, the second with inputs thirty times as large.
+  constexpr std::size_t in = 64 * 3;
+  Row x(in, 1.0f);
+  for (std::size_t k = 64; k < 128; ++k) x[k] = 30.0f;
+  InputMoment moment("w", in);
+  moment.add(rows_of(x, in), serial);
+  Model model;
+  model.add("w", rows_of(support::random_inputs(32, in, 3), in), moment, serial);
+  const nash_swarm::CellMap cells =
+      nash_swarm::allocate(model, Budget::bits(4.0)).matrices().front().cells;
+  CHECK(nash_swarm::format_index(cells(0, 1)) > nash_swarm::format_index(cells(0, 0)));
+  CHECK(nash_swarm::format_index(cells(1, 1)) > nash_swarm::format_index(cells(1, 2)));
+}
+
+TEST_CASE("plan: rules are kept, and what they leave is certified") {
+  const TestModel test;
+  nash_swarm::Rules rules;
+  rules.fixed = {{"^[qk]$", "b4_l4"}};
+  rules.forbidden = {{"down", "pruned"}, {"down", "b2_l2"}};
+  rules.max_bits = 8.0;
+  for (const double bits : {5.0, 6.0, 30.0}) {
+    const Plan plan = nash_swarm::allocate(test.model, Budget::bits(bits), rules);
+    for (const auto& matrix : plan.matrices()) {
+      for (std::size_t p = 0; p < matrix.cells.panels(); ++p) {
+        for (const nash_swarm::FormatId id : matrix.cells.panel(p)) {
+          const nash_swarm::Format& format = nash_swarm::format_table[nash_swarm::format_index(id)];
+          if (matrix.name == "q" || matrix.name == "k") CHECK(format.name == "b4_l4");
+          if (matrix.name == "down") CHECK(format.bits_per_weight() >= 3.0);
+          CHECK(format.bits_per_weight() <= 8.0);
+        }
+      }
+    }
+    CHECK(plan.certificate().bytes == nash_swarm::planned_bytes(plan.matrices()));
+    CHECK(plan.certificate().epsilon == 0.0);
+  }
+  const Plan any = nash_swarm::allocate(test.model, Budget::bits(8.0));
+  const std::uint64_t smallest =
+      nash_swarm::planned_bytes(nash_swarm::smallest_plan(any.matrices(), rules));
+  CHECK(nash_swarm::allocate(test.model, Budget::bytes(smallest), rules).certificate().bytes ==
+        smallest);
+  CHECK(contains(
+      message_of([&] { nash_swarm::allocate(test.model, Budget::bytes(smallest - 1), rules); }),
+      std::to_string(smallest)));
+}
+
+TEST_CASE("plan: cells that somebody else has chosen are certified, or refused") {
+  const TestModel test;
+  const Plan plan = nash_swarm::allocate(test.model, Budget::bits(3.0));
+  const auto& certificate = plan.certificate();
+  const auto certified = [&](std::vector<nash_swarm::MatrixPlan> plans) {
+    return nash_swarm::certify(test.model, std::move(plans), certificate.budget, certificate.price);
+  };
+  CHECK(certified(plan.matrices()).certificate() == certificate);
+  auto worse = plan.matrices();
+  worse[4].cells = nash_swarm::CellMap(2, 2, nash_swarm::FormatId{0});
+  CHECK(certified(worse).certificate().epsilon > 0.0);
+  CHECK(certified(worse).certificate().loss > certificate.loss);
+  CHECK(certified(worse).certificate().bytes == nash_swarm::planned_bytes(worse));
+  auto larger = plan.matrices();
+  larger[1].cells = nash_swarm::CellMap(3, 2, nash_swarm::FormatId{16});
+  CHECK(contains(message_of([&] { certified(larger); }), "more than the budget"));
+  std::swap(worse[0], worse[1]);
+  CHECK(message_of([&] { certified(worse); }).starts_with("q: "));
+  worse.pop_back();
+  CHECK(message_of([&] { certified(worse); }).starts_with("plan: "));
 }

@@ -60,7 +60,7 @@ inline void append_random_block(const KnownFormat& format, Lcg& random,
 }
 
 /// Random bytes for a matrix whose block (panel, block) has the format
-/// `known_formats[choose(panel, block)]`. Runs are written one block at a time.
+/// `known_formats[choose(panel, block)]`. Runs are written one block at a time, up to 256 blocks.
 template <class Choose>
 MatrixBytes random_bytes(std::size_t out_features, const nash_swarm::InputBasis& basis,
                          std::uint64_t seed, Choose choose) {
@@ -70,8 +70,12 @@ MatrixBytes random_bytes(std::size_t out_features, const nash_swarm::InputBasis&
     for (std::size_t block = 0; block < basis.padded_features() / 64; ++block) {
       const KnownFormat& format = known_formats[choose(panel, block)];
       append_random_block(format, random, bytes.codes);
-      bytes.run_table.push_back(format.id);
-      bytes.run_table.push_back(0);
+      if (block + 1 == basis.padded_features() / 64) {
+        bytes.run_table.push_back(static_cast<std::uint8_t>(format.id | 0x80));
+      } else {
+        bytes.run_table.push_back(format.id);
+        bytes.run_table.push_back(0);
+      }
     }
   }
   for (std::size_t row = 0; row < out_features; ++row) {  // 2^-7 … 2^-3, a few of them negative

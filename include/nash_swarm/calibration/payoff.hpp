@@ -1,10 +1,8 @@
 #pragma once
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <cstddef>
-#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -16,48 +14,88 @@
 
 namespace nash_swarm {
 
-/// What a matrix costs and loses in every format of `format_table`: a row of the game.
+/// How much more a pruned weight counts than one with as much noise: what is pruned is missing from
+/// every output alike and does not average out. (The bundled model at 2 bits: KLD 0.54 with 1, 0.45
+/// with 2, 4 and 8.)
+inline constexpr double pruning_penalty = 2.0;
+
+/// What the cells of a matrix lose in every format, in factors: the loss of a cell is the product
+/// of a number of its panel, a number of its block and the noise of the format.
 struct MatrixPayoff {
-  std::array<std::uint64_t, format_count> bytes{};  ///< all-in bytes of the matrix
-  std::array<double, format_count> loss{};          ///< expected loss
+  std::vector<double> panel_energy;  ///< [panels] variance of the errors of the rows at noise 1,
+                                     ///< relative to the output's mean square, times importance
+  std::vector<double> block_moment;  ///< [blocks] input moments of the block's channels, summed
+
+  /// Expected loss of one cell.
+  /// @param format place in `format_table`
+  double cell_loss(std::size_t panel, std::size_t block, std::size_t format) const noexcept {
+    const double penalty = format_table[format].block_bytes == 0 ? pruning_penalty : 1.0;
+    return panel_energy[panel] * block_moment[block] * format_table[format].gaussian_noise *
+           penalty;
+  }
+
+  /// Expected loss of the matrix if all its cells have one format.
+  double loss(std::size_t format) const noexcept {
+    double sum = 0.0;
+    for (std::size_t p = 0; p < panel_energy.size(); ++p) {
+      for (std::size_t b = 0; b < block_moment.size(); ++b) sum += cell_loss(p, b, format);
+    }
+    return sum;
+  }
 };
 
 namespace detail {
 inline namespace NASH_SWARM_TARGET {
 
-/// Squared length of every row and, weighted with the input moments, of the whole matrix.
+/// Squared length of the weights of a matrix.
 struct WeightEnergy {
-  double plain = 0.0;     ///< ‖W‖²
-  double weighted = 0.0;  ///< Σ_k H_kk ‖W_:k‖²: mean squared length of the output, inputs independent
+  double plain = 0.0;  ///< ‖W‖²
+  double weighted =
+      0.0;  ///< Σ_k H_kk ‖W_:k‖²: mean squared length of the output, inputs independent
 };
 
 template <Executor E>
 WeightEnergy weight_energy(const std::string& name, TensorView<const float, 2> weights,
                            const InputMoment& moment, E& executor) {
-  constexpr std::size_t rows_per_task = 64;
-  const std::size_t tasks = (weights.extent(0) + rows_per_task - 1) / rows_per_task;
-  std::vector<WeightEnergy> partial(tasks);
+  std::vector<WeightEnergy> panels(panel_count(weights.extent(0)));
   std::vector<double> mean_squares(weights.extent(1));
   for (std::size_t k = 0; k < mean_squares.size(); ++k) mean_squares[k] = moment.mean_square(k);
-  executor.run(tasks, [&](std::size_t task) {
-    const std::size_t end = std::min(weights.extent(0), (task + 1) * rows_per_task);
-    for (std::size_t row = task * rows_per_task; row < end; ++row) {
+  executor.run(panels.size(), [&](std::size_t panel) {
+    const std::size_t end = std::min(weights.extent(0), (panel + 1) * panel_rows);
+    for (std::size_t row = panel * panel_rows; row < end; ++row) {
       for (std::size_t k = 0; k < weights.extent(1); ++k) {
         const double weight = static_cast<double>(weights(row, k));
-        partial[task].plain += weight * weight;
-        partial[task].weighted += mean_squares[k] * weight * weight;
+        panels[panel].plain += weight * weight;
+        panels[panel].weighted += mean_squares[k] * weight * weight;
       }
-      if (!std::isfinite(partial[task].weighted)) {
+      if (!std::isfinite(panels[panel].weighted)) {
         throw Error(name, "NaN or infinity in row " + std::to_string(row), "repair the weights");
       }
     }
   });
   WeightEnergy total;
-  for (const WeightEnergy& energy : partial) {
+  for (const WeightEnergy& energy : panels) {
     total.plain += energy.plain;
     total.weighted += energy.weighted;
   }
   return total;
+}
+
+/// Σ of the input moments over the channels of every block of the basis: a rotation spreads what
+/// its channels hold evenly over them; padding holds nothing.
+inline std::vector<double> block_moments(const InputMoment& moment, const InputBasis& basis) {
+  const std::size_t group = basis.scale_block();
+  std::vector<double> groups(basis.padded_features() / group);
+  for (std::size_t j = 0; j < basis.in_features(); ++j) {
+    const std::size_t channel = basis.permutation().empty() ? j : basis.permutation()[j];
+    groups[j / group] += moment.mean_square(channel);
+  }
+  const std::size_t blocks_per_group = group / block_channels;
+  std::vector<double> blocks(basis.padded_features() / block_channels);
+  for (std::size_t b = 0; b < blocks.size(); ++b) {
+    blocks[b] = groups[b / blocks_per_group] / static_cast<double>(blocks_per_group);
+  }
+  return blocks;
 }
 
 }  // namespace NASH_SWARM_TARGET
@@ -65,11 +103,14 @@ WeightEnergy weight_energy(const std::string& name, TensorView<const float, 2> w
 
 inline namespace NASH_SWARM_TARGET {
 
-/// Bytes and expected loss of a matrix [out, in] in every format, before anything is rounded.
+/// Expected loss of the cells of a matrix [out, in] in every format, before anything is rounded.
 ///
 /// In a rotated basis rounding errors are white: their variance in a row is the mean square of the
 /// row times the format's noise on Gaussian weights. The loss is the mean squared error of the
 /// output under the input moments relative to the mean square of the output, times `importance`.
+/// The matrix's loss is shared evenly among its rows, as if all were of one length: rows differ in
+/// length because what reads them does, so a relative error of any output matters alike. (Shared by
+/// length, the bundled model's KLD is 15 % higher at 3 bits and 28 % at 4, but 7 % lower at 2.5.)
 /// @param importance how much the model suffers from a relative error of this output
 /// @throws Error for NaN or infinity in the weights, or shapes that do not fit
 template <Executor E>
@@ -77,19 +118,18 @@ MatrixPayoff matrix_payoff(const std::string& name, TensorView<const float, 2> w
                            const InputMoment& moment, const InputBasis& basis, double importance,
                            E& executor) {
   if (moment.in_features() != weights.extent(1) || basis.in_features() != weights.extent(1)) {
-    throw Error(name, "moments of " + std::to_string(moment.in_features()) + " channels for a matrix of " +
-                          std::to_string(weights.extent(1)));
+    throw Error(name, "moments of " + std::to_string(moment.in_features()) +
+                          " channels for a matrix of " + std::to_string(weights.extent(1)));
   }
   const detail::WeightEnergy energy = detail::weight_energy(name, weights, moment, executor);
-  const double noise =
-      energy.plain * moment.trace() / static_cast<double>(basis.padded_features());
-  const double relative = energy.weighted > 0.0 ? noise / energy.weighted : 0.0;
-  MatrixPayoff payoff;
-  for (std::size_t f = 0; f < format_count; ++f) {
-    const CellMap cells(panel_count(weights.extent(0)), block_count(weights.extent(1)),
-                        format_table[f].id);
-    payoff.bytes[f] = stored_bytes(weights.extent(0), cells);
-    payoff.loss[f] = importance * relative * format_table[f].gaussian_noise;
+  const std::size_t rows = weights.extent(0);
+  const double relative = energy.weighted > 0.0 ? energy.plain / energy.weighted : 0.0;
+  const double per_row = importance * relative / static_cast<double>(basis.padded_features()) /
+                         static_cast<double>(rows);
+  MatrixPayoff payoff{std::vector<double>(panel_count(rows)), detail::block_moments(moment, basis)};
+  for (std::size_t p = 0; p < payoff.panel_energy.size(); ++p) {
+    const std::size_t rows_of_panel = std::min(panel_rows, rows - p * panel_rows);
+    payoff.panel_energy[p] = per_row * static_cast<double>(rows_of_panel);
   }
   return payoff;
 }

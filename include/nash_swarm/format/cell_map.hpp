@@ -11,15 +11,17 @@
 
 namespace nash_swarm {
 
-/// The format of every block of a matrix, [panels, blocks]. A cell is a run of equal blocks.
+/// The format of every block of a matrix, [panels, blocks].
 ///
-/// Stored as the run table: for every panel its runs along the channels, two bytes each: the number
-/// of the format, and the blocks of the run less one (longer runs are split). The runs of a panel
-/// cover its blocks exactly, so no lengths are stored; if all panels are alike, the runs of one are
-/// stored and stand for all.
+/// Stored as the run table: for every panel its runs of equal blocks along the channels. A run is
+/// one byte, the number of the format, whose high bit says that the run goes on to the end of the
+/// panel; without it the blocks of the run less one follow, in one byte, or in two, low byte first,
+/// if the matrix has more than 256 blocks along its channels. So a panel takes one byte and
+/// `boundary_bytes` for every boundary between two formats, whatever the other panels hold.
 class CellMap {
  public:
-  static constexpr std::size_t run_bytes = 2;
+  /// Set in the byte of a format whose run goes on to the end of the panel.
+  static constexpr std::uint8_t to_the_end = 0x80;
 
   CellMap() = default;
   CellMap(std::size_t panels, std::size_t blocks, FormatId format)
@@ -61,22 +63,37 @@ inline std::size_t code_bytes(const CellMap& cells) noexcept {
   return bytes;
 }
 
+/// Bytes of the run table for one boundary between two formats in a panel of that many blocks.
+constexpr std::size_t boundary_bytes(std::size_t blocks) noexcept {
+  return blocks > 256 ? 3 : 2;
+}
+
+/// Bytes of the run table as it is stored.
+inline std::size_t run_table_bytes(const CellMap& cells) noexcept {
+  if (cells.blocks() == 0) return 0;
+  std::size_t boundaries = 0;
+  for (std::size_t p = 0; p < cells.panels(); ++p) {
+    for (std::size_t b = 1; b < cells.blocks(); ++b) boundaries += cells(p, b) != cells(p, b - 1);
+  }
+  return cells.panels() + boundaries * boundary_bytes(cells.blocks());
+}
+
 /// The run table as it is stored.
 inline std::vector<std::uint8_t> encode_runs(const CellMap& cells) {
-  bool alike = true;
-  for (std::size_t p = 1; p < cells.panels() && alike; ++p) {
-    for (std::size_t b = 0; b < cells.blocks(); ++b) alike = alike && cells(p, b) == cells(0, b);
-  }
   std::vector<std::uint8_t> table;
-  for (std::size_t p = 0; p < cells.panels() && (p == 0 || !alike); ++p) {
+  for (std::size_t p = 0; p < cells.panels(); ++p) {
     for (std::size_t b = 0; b < cells.blocks();) {
       std::size_t length = 1;
-      while (length < 256 && b + length < cells.blocks() && cells(p, b + length) == cells(p, b)) {
-        ++length;
-      }
-      table.push_back(static_cast<std::uint8_t>(cells(p, b)));
-      table.push_back(static_cast<std::uint8_t>(length - 1));
+      while (b + length < cells.blocks() && cells(p, b + length) == cells(p, b)) ++length;
+      const auto id = static_cast<std::uint8_t>(cells(p, b));
       b += length;
+      if (b == cells.blocks()) {
+        table.push_back(id | CellMap::to_the_end);
+        break;
+      }
+      table.push_back(id);
+      table.push_back(static_cast<std::uint8_t>(length - 1));
+      if (cells.blocks() > 256) table.push_back(static_cast<std::uint8_t>((length - 1) >> 8));
     }
   }
   return table;
@@ -84,7 +101,8 @@ inline std::vector<std::uint8_t> encode_runs(const CellMap& cells) {
 
 /// Reads a run table.
 /// @param name names the matrix in messages
-/// @throws Error for an unknown format, runs that do not cover the panels exactly, or bytes left over
+/// @throws Error for an unknown format, runs that do not cover the panels exactly, or bytes left
+/// over
 inline CellMap decode_runs(const std::string& name, std::span<const std::uint8_t> table,
                            std::size_t panels, std::size_t blocks) {
   const auto fail = [&](std::size_t place, const std::string& problem) {
@@ -93,30 +111,29 @@ inline CellMap decode_runs(const std::string& name, std::span<const std::uint8_t
   };
   CellMap cells(panels, blocks, FormatId{0});
   std::size_t place = 0;
-  std::size_t p = 0;
-  for (; p < panels && (p == 0 || place < table.size()); ++p) {
+  const auto next_byte = [&]() -> std::uint8_t {
+    if (place == table.size()) fail(place, "the table ends too early");
+    return table[place++];
+  };
+  for (std::size_t p = 0; p < panels; ++p) {
     for (std::size_t b = 0; b < blocks;) {
-      if (table.size() - place < CellMap::run_bytes) fail(place, "the table ends too early");
-      const FormatId id{table[place]};
-      const std::size_t length = std::size_t{table[place + 1]} + 1;
+      const std::uint8_t first = next_byte();
+      const FormatId id{static_cast<std::uint8_t>(first & ~CellMap::to_the_end)};
       if (format_index(id) == format_count) {
-        fail(place, "unknown format " + std::to_string(table[place]));
+        fail(place - 1, "unknown format " + std::to_string(static_cast<unsigned>(id)));
       }
-      if (length > blocks - b) fail(place + 1, "a run goes beyond the panel");
+      std::size_t length = blocks - b;
+      if ((first & CellMap::to_the_end) == 0) {
+        length = std::size_t{next_byte()} + 1;
+        if (blocks > 256) length += std::size_t{next_byte()} << 8;
+        // The last run of a panel is marked: whatever the cells, there is one table for them.
+        if (length >= blocks - b) fail(place - 1, "an unmarked run does not end inside the panel");
+      }
       for (std::size_t i = 0; i < length; ++i) cells(p, b + i) = id;
       b += length;
-      place += CellMap::run_bytes;
     }
   }
   if (place != table.size()) fail(place, "bytes are left over");
-  if (p == 1) {
-    for (std::size_t q = 1; q < panels; ++q) {
-      for (std::size_t b = 0; b < blocks; ++b) cells(q, b) = cells(0, b);
-    }
-  } else if (p != panels) {
-    fail(place, "the table ends after " + std::to_string(p) + " of " + std::to_string(panels) +
-                    " panels");
-  }
   return cells;
 }
 

@@ -100,7 +100,7 @@ inline namespace NASH_SWARM_TARGET {
 
 /// Bytes that a matrix will take once it is packed with these cells; equals `stored_bytes()`.
 inline std::size_t stored_bytes(std::size_t out_features, const CellMap& cells) {
-  return code_bytes(cells) + out_features * sizeof(BFloat16) + encode_runs(cells).size();
+  return code_bytes(cells) + out_features * sizeof(BFloat16) + run_table_bytes(cells);
 }
 
 }  // namespace NASH_SWARM_TARGET

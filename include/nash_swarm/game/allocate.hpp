@@ -4,15 +4,18 @@
 #include <cstdint>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include <nash_swarm/core/config.hpp>
 #include <nash_swarm/core/error.hpp>
 #include <nash_swarm/core/executor.hpp>
+#include <nash_swarm/game/chain.hpp>
 #include <nash_swarm/game/exact.hpp>
 #include <nash_swarm/game/game.hpp>
 #include <nash_swarm/game/potential.hpp>
 #include <nash_swarm/game/price.hpp>
 #include <nash_swarm/game/swarm.hpp>
+#include <nash_swarm/game/time_price.hpp>
 
 namespace nash_swarm {
 namespace detail {
@@ -21,29 +24,19 @@ inline namespace NASH_SWARM_TARGET {
 /// Games of so few players are solved exactly.
 inline constexpr std::size_t exact_players = 12;
 
+/// Plans a game without a time limit.
 template <Executor E>
-Allocation allocate_by_kind(const Game& game, std::uint64_t budget, E& executor,
+Allocation allocate_untimed(const Game& game, std::uint64_t budget, E& executor,
                             std::uint64_t seed) {
-  if (!game.coupled() && game.edges.empty()) return allocate(game.players, budget);
-  return play_swarm(game, budget, executor, seed);
-}
-
-}  // namespace NASH_SWARM_TARGET
-}  // namespace detail
-
-inline namespace NASH_SWARM_TARGET {
-
-/// Chooses a strategy for every player so that the bytes fit the budget and the loss is small: an
-/// equilibrium of the game that `certify` certifies. A separable game is solved at a price, a
-/// coupled one by a swarm of flocks, and games of up to 12 players exactly.
-/// @param seed of the flocks; the result does not depend on the executor
-/// @throws Error for a bad game and for a budget below the smallest possible bytes
-template <Executor E>
-Allocation allocate(const Game& game, std::uint64_t budget, E& executor, std::uint64_t seed = 0) {
-  check(game);
-  detail::check_budget(smallest_bytes(game.players), budget);
-  Allocation allocation = detail::allocate_by_kind(game, budget, executor, seed);
-  if (game.size() <= detail::exact_players && game.size() > 0) {
+  Allocation allocation;
+  if (!game.coupled() && game.edges.empty()) {
+    allocation = allocate_separable(game.players, budget);
+  } else if (is_chain(game)) {
+    allocation = allocate_chains(game, budget);
+  } else {
+    allocation = play_swarm(game, budget, executor, seed);
+  }
+  if (game.size() <= exact_players && game.size() > 0) {
     Allocation exact = allocate_exactly(game, budget, allocation.price, allocation.y);
     if (allocation.strategy.empty() ||
         totals(game, exact.strategy).loss < totals(game, allocation.strategy).loss) {
@@ -56,6 +49,31 @@ Allocation allocate(const Game& game, std::uint64_t budget, E& executor, std::ui
                 "give more bytes");
   }
   return allocation;
+}
+
+}  // namespace NASH_SWARM_TARGET
+}  // namespace detail
+
+inline namespace NASH_SWARM_TARGET {
+
+/// Chooses a strategy for every player so that the bytes fit the budget and the loss is small: an
+/// equilibrium of the game that `certify` certifies. A separable game and one of chains
+/// are solved at a price, others by a swarm of flocks, and games of up to 12 players exactly. A
+/// time limit has a price of its own.
+/// @param seed of the flocks; the result does not depend on the executor
+/// @throws Error for a bad game and for a budget below the smallest possible bytes
+template <Executor E>
+Allocation allocate(const Game& game, std::uint64_t budget, E& executor, std::uint64_t seed = 0) {
+  check(game);
+  detail::check_budget(smallest_bytes(game.players), budget);
+  Game untimed = game;
+  untimed.limit = {};
+  if (!game.timed()) return detail::allocate_untimed(untimed, budget, executor, seed);
+  return detail::allocate_within_time(game, budget, [&](double price) {
+    const std::vector<double> priced = detail::losses_with_time(game, price);
+    untimed.players.loss = priced;
+    return detail::allocate_untimed(untimed, budget, executor, seed);
+  });
 }
 
 /// The same on the calling thread.

@@ -47,11 +47,16 @@ class RunningPlan {
       edges_[next[game.edges[e].a]++] = e;
       edges_[next[game.edges[e].b]++] = e;
     }
+    for (std::size_t player = 0; player < game.size() && game.headings.shared(); ++player) {
+      squares_.push_back(dot(game.direction(player, 0), game.direction(player, 0)));
+      lengths_.push_back(std::sqrt(squares_.back()));
+    }
     refresh();
   }
 
   const std::vector<std::uint32_t>& strategy() const noexcept { return strategy_; }
   std::uint64_t bytes() const noexcept { return bytes_; }
+  std::uint64_t time() const noexcept { return time_; }
   double loss() const noexcept { return loss_; }
   std::span<const double> y() const noexcept { return y_; }
 
@@ -64,13 +69,15 @@ class RunningPlan {
   void refresh() {
     Totals sum = totals(game_, strategy_);
     bytes_ = sum.bytes;
+    time_ = sum.time;
     loss_ = sum.loss;
     y_ = std::move(sum.y);
     total_length_ = 0;
     for (std::size_t player = 0; player < game_.size() && game_.coupled(); ++player) {
       const auto direction = game_.direction(player, strategy_[player]);
-      total_length_ += std::sqrt(dot(direction, direction)) *
-                       std::abs(game_.magnitude(player, strategy_[player]));
+      const double length =
+          lengths_.empty() ? std::sqrt(dot(direction, direction)) : lengths_[player];
+      total_length_ += length * std::abs(game_.magnitude(player, strategy_[player]));
     }
   }
 
@@ -85,6 +92,15 @@ class RunningPlan {
       }
     }
     return bytes;
+  }
+
+  /// Whether a player's going over keeps bytes and time within their budgets, if they are so now.
+  bool fits(std::size_t player, std::size_t strategy, std::uint64_t budget) const noexcept {
+    const std::uint32_t own = strategy_[player];
+    return bytes_ - bytes_of(player, own) + bytes_of(player, strategy) <= budget &&
+           (!game_.timed() ||
+            time_ - game_.time_of(player, own) + game_.time_of(player, strategy) <=
+                game_.limit.budget);
   }
 
   /// How F changes if the player goes over to each of its strategies; exactly 0 for its own.
@@ -103,27 +119,26 @@ class RunningPlan {
                             static_cast<double>(game_.size() + 2 * game_.headings.dimension + 8) *
                             std::numeric_limits<double>::epsilon();
     const bool shared = game_.headings.shared();
-    const auto direction = game_.direction(player, 0);
-    const double along = shared ? dot(y_, direction) : 0;
-    const double square = shared ? dot(direction, direction) : 0;
+    const double along = shared ? dot(y_, game_.direction(player, 0)) : 0;
     for (std::size_t a = 0; a < loss.size(); ++a) {
       double change = 0;
-      double length_square = 0;
+      double length = 0;
       if (shared) {
         const double step = game_.magnitude(player, a) - game_.magnitude(player, own);
-        length_square = step * step * square;
-        change = std::fma(step, along, 0.5 * length_square);
+        length = std::abs(step) * lengths_[player];
+        change = std::fma(step, along, 0.5 * step * step * squares_[player]);
       } else {
+        double square = 0;
         const auto to = game_.direction(player, a);
         const auto from = game_.direction(player, own);
         for (std::size_t k = 0; k < to.size(); ++k) {
           const double step = to[k] - from[k];
           change = std::fma(step, std::fma(0.5, step, y_[k]), change);
-          length_square = std::fma(step, step, length_square);
+          square = std::fma(step, step, square);
         }
+        length = std::sqrt(square);
       }
       const double fall = loss[a] - loss[own];
-      const double length = std::sqrt(length_square);
       changes[a].value = change + fall;
       changes[a].rounding = relative * (length * (total_length_ + length) + std::abs(fall));
     }
@@ -135,6 +150,8 @@ class RunningPlan {
     const std::uint32_t own = strategy_[player];
     bytes_ += bytes_of(player, strategy);
     bytes_ -= bytes_of(player, own);
+    time_ += game_.time_of(player, strategy);
+    time_ -= game_.time_of(player, own);
     add_heading(game_, player, own, -1.0, y_);
     add_heading(game_, player, strategy, 1.0, y_);
     strategy_[player] = strategy;
@@ -149,8 +166,11 @@ class RunningPlan {
   std::vector<std::size_t> first_edge_;  // [players + 1] into edges_
   std::vector<std::size_t> edges_;       // indices into game.edges, by player
   std::uint64_t bytes_ = 0;
+  std::uint64_t time_ = 0;
   double loss_ = 0;
-  double total_length_ = 0;  // Σ ‖u_i‖
+  double total_length_ = 0;      // Σ ‖u_i‖
+  std::vector<double> squares_;  // [players] ‖direction‖², if shared
+  std::vector<double> lengths_;  // [players] ‖direction‖, if shared
   std::vector<double> y_;
 };
 

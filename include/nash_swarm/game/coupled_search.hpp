@@ -37,7 +37,7 @@ inline constexpr std::size_t coupled_swap_rounds = 64;
 /// @return false if they fit at no price
 inline bool settle_within(RunningPlan& plan, std::uint64_t budget, double price, double epsilon,
                           std::span<const std::size_t> order) {
-  constexpr int halvings = 8;
+  constexpr int halvings = 4;
   constexpr int doublings = 60;
   std::vector<std::uint32_t> fitting;
   double too_low = 0;
@@ -87,7 +87,6 @@ inline double rate_of(const CoupledMove& move) noexcept {
 /// Every player's best move by gain per byte among those that fit and certainly lower F; the best
 /// rate comes first.
 inline std::vector<CoupledMove> best_moves(const RunningPlan& plan, std::uint64_t budget) {
-  const auto free = static_cast<std::int64_t>(budget - plan.bytes());
   std::vector<CoupledMove> moves;
   const auto better = [](const CoupledMove& a, const CoupledMove& b) {
     const double rate_a = rate_of(a);
@@ -95,7 +94,7 @@ inline std::vector<CoupledMove> best_moves(const RunningPlan& plan, std::uint64_
     return std::tie(rate_b, a.change, a.player) < std::tie(rate_a, b.change, b.player);
   };
   for_each_move(plan, [&](const CoupledMove& move) {
-    if (move.more > free || !(move.change < -move.rounding)) return;
+    if (!(move.change < -move.rounding) || !plan.fits(move.player, move.strategy, budget)) return;
     if (moves.empty() || moves.back().player != move.player) {
       moves.push_back(move);
     } else if (better(move, moves.back())) {
@@ -116,10 +115,8 @@ inline void make_single_moves(RunningPlan& plan, std::uint64_t budget) {
     for (const CoupledMove& move : moves) {
       // The moves before have changed what this one brings and what fits.
       plan.loss_changes(move.player, changes);
-      const std::uint64_t own = plan.bytes_of(move.player, plan.strategy()[move.player]);
-      const auto more = static_cast<std::int64_t>(plan.bytes_of(move.player, move.strategy) - own);
       const LossChange& change = changes[move.strategy];
-      if (change.falls() && more <= static_cast<std::int64_t>(budget - plan.bytes())) {
+      if (change.falls() && plan.fits(move.player, move.strategy, budget)) {
         plan.move(move.player, move.strategy, change.value);
       }
     }

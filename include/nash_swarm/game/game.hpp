@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -33,6 +34,22 @@ struct Edge {
   std::uint64_t bytes = 0;  ///< taken if a and b choose different formats
 };
 
+/// A second budget beside the bytes, in any whole unit (nanoseconds, say).
+struct TimeLimit {
+  std::span<const std::uint64_t> time;  ///< [strategies of all players]; empty: time does not count
+  std::uint64_t budget = 0;
+};
+
+/// For players that stand for many, as a matrix does for its cells: a polygon of bytes and loss L
+/// that lies below all they can do, with coherent part direction · √(2ρL) and incoherent part
+/// (1 − ρ)·L. The lower bound uses it in place of the strategies.
+struct HullCorners {
+  std::span<const std::size_t> first;  ///< [players + 1]: player i has [first[i], first[i + 1])
+  std::span<const double> bytes;       ///< [corners of all players], ascending for each
+  std::span<const double> loss;        ///< [corners of all players], descending for each
+  std::span<const double> coherent;    ///< [players] share ρ, 0 … 1
+};
+
 /// A game: tables, how players disturb each other, and who shares bytes with whom; views on the
 /// host's memory. The loss of a plan is F = ½‖Σ_i u_i(a_i)‖² + Σ_i loss_i(a_i), its bytes are those
 /// of the strategies and of the edges between unequal ones.
@@ -42,16 +59,24 @@ struct Game {
   std::span<const Edge> edges;
   std::span<const std::uint32_t> format;  ///< [strategies of all players], what edges compare;
                                           ///< empty: the index within the player
+  TimeLimit limit;
+  HullCorners corners;  ///< empty: the strategies are all there is; needs shared directions
 
   Game() = default;
   /// A separable game.
   Game(const Players& tables) : players(tables) {}  // NOLINT(google-explicit-constructor)
   Game(const Players& tables, const Headings& vectors, std::span<const Edge> pairs = {},
-       std::span<const std::uint32_t> formats = {})
-      : players(tables), headings(vectors), edges(pairs), format(formats) {}
+       std::span<const std::uint32_t> formats = {}, const TimeLimit& times = {})
+      : players(tables), headings(vectors), edges(pairs), format(formats), limit(times) {}
 
   std::size_t size() const noexcept { return players.size(); }
   bool coupled() const noexcept { return headings.dimension != 0; }
+  bool timed() const noexcept { return !limit.time.empty(); }
+
+  /// Time of a strategy, 0 if time does not count; not checked.
+  std::uint64_t time_of(std::size_t player, std::size_t strategy) const noexcept {
+    return timed() ? limit.time[players.first[player] + strategy] : 0;
+  }
 
   /// What edges compare; not checked.
   std::uint32_t format_of(std::size_t player, std::size_t strategy) const noexcept {
@@ -135,17 +160,66 @@ inline void check_edges(const Game& game) {
   }
 }
 
+/// @throws Error for corners that do not fit the players or are no descending polygon
+inline void check_corners(const Game& game) {
+  const HullCorners& corners = game.corners;
+  if (corners.first.empty()) return;
+  const std::size_t count = corners.first.back();
+  if (!game.headings.shared() || game.timed() || corners.first.size() != game.size() + 1 ||
+      corners.coherent.size() != game.size() || corners.bytes.size() != count ||
+      corners.loss.size() != count) {
+    throw Error("corners", "they do not fit the players",
+                "pass one polygon for every player, shared directions and no time limit");
+  }
+  for (std::size_t player = 0; player < game.size(); ++player) {
+    const std::size_t begin = corners.first[player];
+    const std::size_t end = corners.first[player + 1];
+    const double share = corners.coherent[player];
+    bool good = begin < end && end <= count && share >= 0 && share <= 1;
+    for (std::size_t k = begin; k < end && good; ++k) {
+      good = std::isfinite(corners.bytes[k]) && std::isfinite(corners.loss[k]) &&
+             corners.bytes[k] >= 0 && corners.loss[k] >= 0 &&
+             (k == begin ||
+              (corners.bytes[k] >= corners.bytes[k - 1] && corners.loss[k] <= corners.loss[k - 1]));
+    }
+    if (!good) throw Error(player_name(player), "its corners are no descending polygon");
+  }
+}
+
+/// @throws Error for times that do not fit the tables or whose total overflows
+inline void check_times(const Game& game) {
+  if (!game.timed()) return;
+  if (game.limit.time.size() != game.players.bytes.size()) {
+    throw Error("times", std::to_string(game.limit.time.size()) + " for " +
+                             std::to_string(game.players.bytes.size()) + " strategies");
+  }
+  std::uint64_t total = 0;
+  for (std::size_t player = 0; player < game.size(); ++player) {
+    std::uint64_t longest = 0;
+    for (std::size_t a = 0; a < game.players.bytes_of(player).size(); ++a) {
+      longest = std::max(longest, game.time_of(player, a));
+    }
+    if (longest > std::numeric_limits<std::uint64_t>::max() - total) {
+      throw Error(player_name(player), "the total of times overflows",
+                  "keep the longest times of all players together below 2^64");
+    }
+    total += longest;
+  }
+}
+
 }  // namespace NASH_SWARM_TARGET
 }  // namespace detail
 
 inline namespace NASH_SWARM_TARGET {
 
-/// Refuses a game that is not defined: bad tables, headings or edges.
+/// Refuses a game that is not defined: bad tables, headings, edges or times.
 /// @throws Error that names the player, heading or edge
 inline void check(const Game& game) {
   check(game.players);
   detail::check_headings(game);
   detail::check_edges(game);
+  detail::check_times(game);
+  detail::check_corners(game);
 }
 
 }  // namespace NASH_SWARM_TARGET

@@ -14,7 +14,8 @@ namespace nash_swarm {
 struct Totals {
   std::uint64_t bytes = 0;  ///< of the strategies and of edges between unequal formats
   double loss = 0;          ///< F = ½‖y‖² + Σ_i loss_i(a_i)
-  std::vector<double> y;    ///< [s] running sum of the headings, Σ_i u_i(a_i)
+  std::uint64_t time = 0;
+  std::vector<double> y;  ///< [s] running sum of the headings, Σ_i u_i(a_i)
 };
 
 namespace detail {
@@ -57,6 +58,7 @@ inline Totals totals(const Game& game, std::span<const std::uint32_t> strategy) 
   for (std::size_t player = 0; player < game.size(); ++player) {
     sum.bytes += game.players.bytes_of(player)[strategy[player]];
     sum.loss += game.players.loss_of(player)[strategy[player]];
+    sum.time += game.time_of(player, strategy[player]);
     detail::add_heading(game, player, strategy[player], 1.0, sum.y);
   }
   for (const Edge& edge : game.edges) sum.bytes += detail::edge_bytes(game, strategy, edge);

@@ -22,6 +22,7 @@ struct Allocation {
   std::vector<std::uint32_t> strategy;  ///< [players]: index within the player's strategies
   double price = 0;                     ///< loss per byte, 0 or more
   std::vector<double> y;                ///< [s] proves the lower bound together with the price
+  double time_price = 0;                ///< loss per unit of time, 0 or more
 };
 
 namespace detail {
@@ -138,13 +139,13 @@ inline Allocation allocate_at_price(const Players& players, std::uint64_t budget
   return {std::move(responses.strategy), responses.price, {}};
 }
 
-/// Chooses a strategy for every player so that the bytes fit the budget and the loss is small: best
-/// responses at one price, then the free bytes are handed out by best gain per byte over all
-/// strategies, and the plan is improved until no feasible move of one player lowers the loss
-/// (epsilon is 0) and no swap of two nearby moves does (see `improve`). Deterministic: ties go to
-/// the lower index. A budget above the largest bytes gives everyone its lowest loss.
+/// Chooses a strategy for every player of a separable game so that the bytes fit the budget and the
+/// loss is small: best responses at one price, then the free bytes are handed out by best gain per
+/// byte over all strategies, and the plan is improved until no feasible move of one player lowers
+/// the loss (epsilon is 0) and no swap of two nearby moves does (see `improve`). Deterministic:
+/// ties go to the lower index. A budget above the largest bytes gives everyone its lowest loss.
 /// @throws Error for bad tables and for a budget below the smallest possible bytes
-inline Allocation allocate(const Players& players, std::uint64_t budget) {
+inline Allocation allocate_separable(const Players& players, std::uint64_t budget) {
   Allocation allocation = allocate_at_price(players, budget);
   improve(players, budget, allocation.price, allocation.strategy);
   return allocation;

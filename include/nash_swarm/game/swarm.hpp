@@ -82,9 +82,9 @@ class Flock {
   /// @return nothing if the flock found no plan within the budget
   std::optional<FlockResult> fly() {
     RunningPlan plan(game_, start());
-    // A move must be worth a billionth of what the average player loses.
+    // A move must be worth a millionth of what the average player loses.
     const double epsilon =
-        1e-9 * std::max(0.0, relaxation_.lower_bound) / static_cast<double>(game_.size());
+        1e-6 * std::max(0.0, relaxation_.lower_bound) / static_cast<double>(game_.size());
     if (!settle_within(plan, budget_, relaxation_.price, epsilon, order_)) return std::nullopt;
     improve_within(plan, budget_, relaxation_.price);
     FlockResult best{plan.strategy(), plan.loss()};

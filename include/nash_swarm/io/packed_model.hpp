@@ -35,7 +35,7 @@
 /// basis. Tensors are ordered so that each is aligned to its element, the codes to 64 bytes.
 namespace nash_swarm {
 
-inline constexpr int packed_model_version = 1;
+inline constexpr int packed_model_version = 2;
 
 /// A tensor or a document that is stored beside the matrices, written piece by piece.
 struct OtherTensor {
@@ -95,7 +95,7 @@ inline SafetensorsLayout packed_model_layout(const std::vector<MatrixPlan>& matr
   for (const MatrixPlan& matrix : matrices) {
     codes.push_back({matrix.name + ".codes", DataType::U8, {code_bytes(matrix.cells)}});
     rest.push_back({matrix.name + ".row_scales", DataType::BF16, {matrix.out_features}});
-    rest.push_back({matrix.name + ".run_table", DataType::U8, {encode_runs(matrix.cells).size()}});
+    rest.push_back({matrix.name + ".run_table", DataType::U8, {run_table_bytes(matrix.cells)}});
   }
   std::set<std::string> bases;
   for (const auto& basis : distinct_bases(matrices)) {
@@ -137,7 +137,7 @@ inline PackedModelSizes packed_model_sizes(const std::vector<MatrixPlan>& matric
 class PackedModelFile {
  public:
   /// @throws Error naming the file and the tensor for a file that is no packed model, is damaged,
-  /// or is of a later version
+  /// or is of another version
   explicit PackedModelFile(const std::filesystem::path& path) : file_(path) {
     check_version();
     const nlohmann::json manifest = parse_manifest();
@@ -291,9 +291,6 @@ class PackedModelFile {
     parts.row_scales = row_scales(part(name + ".row_scales", DataType::BF16), parts.storage);
     parts.out_features = parts.row_scales.size();
     const std::size_t blocks = basis->second->padded_features() / block_channels;
-    if (blocks > 128 * runs.size()) {  // a run of two bytes covers 256 blocks at most
-      throw Error(path(), "matrix " + printable(name) + ": the run table is too short", remedy);
-    }
     if (panel_count(parts.out_features) > (most_blocks() - blocks_) / blocks) {
       throw Error(path(), "matrix " + printable(name) + ": impossible number of blocks", remedy);
     }

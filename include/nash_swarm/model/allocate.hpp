@@ -1,20 +1,19 @@
 #pragma once
 
-#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include <nash_swarm/core/error.hpp>
 #include <nash_swarm/game/certificate.hpp>
-#include <nash_swarm/game/players.hpp>
-#include <nash_swarm/game/price.hpp>
+#include <nash_swarm/game/chain.hpp>
+#include <nash_swarm/model/cell_game.hpp>
 #include <nash_swarm/model/model.hpp>
 #include <nash_swarm/model/plan.hpp>
+#include <nash_swarm/model/rules.hpp>
 
 namespace nash_swarm {
 
@@ -52,36 +51,42 @@ class Budget {
 
 inline namespace NASH_SWARM_TARGET {
 
-/// Decides the format of every cell: here one format for a matrix, by one price for bytes.
-/// @throws Error if the budget is below the smallest possible (which it names), or the model is empty
-inline Plan allocate(const Model& model, const Budget& budget) {
-  if (model.matrices().empty()) throw Error("model", "no matrices", "add matrices first");
-  std::vector<std::size_t> first{0};
-  std::vector<std::uint64_t> bytes;
-  std::vector<double> loss;
-  std::vector<std::shared_ptr<const InputBasis>> bases = distinct_bases(model.matrices());
-  for (const ModelMatrix& matrix : model.matrices()) {
-    // What is stored once for a shared basis is counted with its first matrix.
-    const auto basis = std::find(bases.begin(), bases.end(), matrix.basis);
-    const std::uint64_t basis_bytes = basis == bases.end() ? 0 : matrix.basis->stored_bytes();
-    if (basis != bases.end()) bases.erase(basis);
-    for (std::size_t f = 0; f < format_count; ++f) {
-      bytes.push_back(matrix.payoff.bytes[f] + basis_bytes);
-      loss.push_back(matrix.payoff.loss[f]);
-    }
-    first.push_back(bytes.size());
-  }
-  const Players players{first, bytes, loss};
+/// Decides the format of every cell of a model, a block of 64 channels of a panel of 16 rows.
+/// @throws Error if the budget is below the smallest possible (which it names), the model is empty,
+///         or the rules cannot be kept
+inline Plan allocate(const Model& model, const Budget& budget, const Rules& rules = {}) {
+  const CellGame cells(model, rules);
   const std::uint64_t limit = budget.for_weights(model.weights());
-  const Allocation allocation = allocate(players, limit);
-  std::vector<MatrixPlan> plans;
-  for (std::size_t m = 0; m < model.matrices().size(); ++m) {
-    const ModelMatrix& matrix = model.matrices()[m];
-    plans.push_back({matrix.name, matrix.out_features, matrix.in_features, matrix.basis,
-                     CellMap(panel_count(matrix.out_features), block_count(matrix.in_features),
-                             format_table[allocation.strategy[m]].id)});
+  const Allocation allocation = allocate_chains(cells.game(), limit);
+  return Plan(cells.plans(allocation.strategy),
+              certify(cells.game(), allocation.strategy, limit, allocation.price));
+}
+
+/// Certifies cells that somebody else has chosen.
+/// @param plans for all matrices of the model, in their order
+/// @param price proves the lower bound; any price of 0 or more does, some better than others
+/// @throws Error if the plans do not fit the model, the rules or the budget
+inline Plan certify(const Model& model, std::vector<MatrixPlan> plans, std::uint64_t budget,
+                    double price, const Rules& rules = {}) {
+  const CellGame cells(model, rules);
+  Certificate certificate = certify(cells.game(), cells.strategy(plans), budget, price);
+  return Plan(std::move(plans), std::move(certificate));
+}
+
+/// The plan with the fewest bytes under the rules: every matrix in its smallest format.
+/// @param matrices whose cells are overwritten
+/// @throws Error for rules that cannot be kept
+inline std::vector<MatrixPlan> smallest_plan(std::vector<MatrixPlan> matrices,
+                                             const Rules& rules = {}) {
+  std::vector<std::string> names;
+  for (const MatrixPlan& matrix : matrices) names.push_back(matrix.name);
+  const std::vector<std::vector<std::uint32_t>> formats = allowed_formats(rules, names);
+  for (std::size_t m = 0; m < matrices.size(); ++m) {
+    matrices[m].cells =
+        CellMap(panel_count(matrices[m].out_features), block_count(matrices[m].in_features),
+                format_table[formats[m].front()].id);
   }
-  return Plan(std::move(plans), certify(players, allocation.strategy, limit, allocation.price));
+  return matrices;
 }
 
 }  // namespace NASH_SWARM_TARGET

@@ -23,6 +23,8 @@ struct ModelMatrix {
   MatrixPayoff payoff;
 
   std::uint64_t weights() const noexcept { return std::uint64_t{out_features} * in_features; }
+  std::size_t panels() const noexcept { return panel_count(out_features); }
+  std::size_t blocks() const noexcept { return block_count(in_features); }
 };
 
 /// The matrices of a model, as the game sees them. Weights are read once, when a matrix is added,

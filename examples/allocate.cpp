@@ -1,0 +1,139 @@
+#include <cstdint>
+#include <cstdio>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include <nash_swarm/core/thread_pool.hpp>
+#include <nash_swarm/game/allocate.hpp>
+#include <nash_swarm/game/baselines.hpp>
+#include <nash_swarm/game/certificate.hpp>
+#include <nash_swarm/io/atomic_file.hpp>
+#include <nash_swarm/io/plan_file.hpp>
+
+#include "allocation/tables.hpp"
+#include "command_line.hpp"
+
+/// The game alone, for somebody else's quantizer: tables in, certified plan out.
+
+namespace {
+
+using nash_swarm::Allocation;
+using nash_swarm::Certificate;
+using nash_swarm::Game;
+using Json = nlohmann::ordered_json;
+
+struct Options {
+  std::string tables;
+  std::string edges;
+  std::uint64_t budget = 0;
+  std::string plan_out;
+  std::string method = "nash_swarm";
+  std::uint64_t seed = 0;
+  std::size_t threads = 0;
+
+  void add_to(CLI::App& app) {
+    std::vector<std::string> names{"nash_swarm"};
+    for (const nash_swarm::Method& known : nash_swarm::methods) names.emplace_back(known.name);
+    app.add_option("--tables", tables, "CSV: player,format,bytes,loss[,h0,h1,…]")->required();
+    app.add_option("--edges", edges, "CSV: a,b,bytes, taken if players a and b differ");
+    app.add_option("--budget", budget, "Most bytes of all players together")->required();
+    app.add_option("--plan-out", plan_out, "JSON file to write")->required();
+    app.add_option("--method", method, "How to allocate")
+        ->check(CLI::IsMember(names))
+        ->capture_default_str();
+    app.add_option("--seed", seed, "Seed of the flocks")->capture_default_str();
+    app.add_option("--threads", threads, "Threads (all cores)")->check(CLI::PositiveNumber);
+  }
+};
+
+Allocation run_method(const Options& options, const Game& game) {
+  if (options.method == "nash_swarm") {
+    nash_swarm::ThreadPool pool(options.threads);
+    return nash_swarm::allocate(game, options.budget, pool, options.seed);
+  }
+  Allocation allocation;
+  for (const nash_swarm::Method& method : nash_swarm::methods) {
+    if (method.name == options.method) {
+      allocation = method.allocate(game, options.budget, options.seed);
+    }
+  }
+  // Whatever the method, the plan is measured against the best bound.
+  const nash_swarm::Relaxation relaxation = nash_swarm::relax(game, options.budget);
+  allocation.price = relaxation.price;
+  allocation.y = relaxation.y;
+  return allocation;
+}
+
+Json plan_json(const allocation::NamedGame& named, const Allocation& allocation,
+               const Certificate& certificate) {
+  Json players = Json::object();
+  for (std::size_t player = 0; player < named.players.size(); ++player) {
+    players[named.players[player]] = named.format_name(player, allocation.strategy[player]);
+  }
+  return {{"certificate", nash_swarm::certificate_json(certificate)}, {"players", players}};
+}
+
+/// Checks the text that is about to be written as somebody would who has only it and the tables.
+std::string verify_text(const std::string& text, const allocation::NamedGame& named) {
+  const nlohmann::json plan = nlohmann::json::parse(text);
+  const Certificate certificate = nash_swarm::read_certificate(plan.at("certificate"), "plan");
+  std::vector<std::uint32_t> strategy;
+  for (std::size_t player = 0; player < named.players.size(); ++player) {
+    const std::string format = plan.at("players").at(named.players[player]);
+    const std::size_t count = named.first[player + 1] - named.first[player];
+    std::uint32_t a = 0;
+    while (a < count && named.format_name(player, a) != format) ++a;
+    strategy.push_back(a);
+  }
+  return nash_swarm::verify(certificate, named.view(), strategy);
+}
+
+void print(const Options& options, const allocation::NamedGame& named, const Allocation& allocation,
+           const Certificate& c) {
+  std::printf(
+      "%s: %zu players, %llu of %llu bytes, loss %.6g, no plan below %.6g (gap %.3g %%), largest "
+      "gain by one player's move %.3g\n",
+      options.method.c_str(), c.players, static_cast<unsigned long long>(c.bytes),
+      static_cast<unsigned long long>(c.budget), c.loss, c.lower_bound, 100 * c.gap, c.epsilon);
+  std::vector<std::size_t> counts(named.formats.size());
+  for (std::size_t player = 0; player < named.players.size(); ++player) {
+    ++counts[named.format[named.first[player] + allocation.strategy[player]]];
+  }
+  for (std::size_t f = 0; f < counts.size(); ++f) {
+    std::printf("%12zu players with %s\n", counts[f], named.formats[f].c_str());
+  }
+}
+
+int run(const Options& options) {
+  allocation::NamedGame named = allocation::read_tables(options.tables);
+  if (!options.edges.empty()) allocation::read_edges(options.edges, named);
+  nash_swarm::AtomicFile file(options.plan_out);
+  const Game game = named.view();
+  const Allocation allocation = run_method(options, game);
+  const Certificate certificate = nash_swarm::certify(game, allocation.strategy, options.budget,
+                                                      allocation.price, allocation.y);
+  const std::string text = plan_json(named, allocation, certificate).dump(1) + "\n";
+  print(options, named, allocation, certificate);
+  const std::string wrong = verify_text(text, named);
+  if (!wrong.empty()) {
+    std::fprintf(stderr, "allocate: the certificate does not hold: %s\n", wrong.c_str());
+    return exit_failed;
+  }
+  file.write(std::as_bytes(std::span(text)));
+  file.commit();
+  std::printf("verified, plan: %s\n", options.plan_out.c_str());
+  return exit_done;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app("Allocates formats to players under a budget of bytes, with a certificate",
+               "allocate");
+  Options options;
+  options.add_to(app);
+  return run_program(app, argc, argv, [&] { return run(options); });
+}

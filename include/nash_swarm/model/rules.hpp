@@ -1,0 +1,114 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <regex>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <nash_swarm/core/error.hpp>
+#include <nash_swarm/format/formats.hpp>
+
+namespace nash_swarm {
+
+/// A format and the matrices that it is about: those in whose names the pattern, a regular
+/// expression (ECMAScript), is found; `^` and `$` stand for the ends of the name.
+struct FormatRule {
+  std::string pattern;
+  std::string format;  ///< name in `format_table`
+};
+
+/// What the user demands of a plan, whatever the game would choose.
+struct Rules {
+  std::vector<FormatRule> fixed;      ///< the only format of these matrices
+  std::vector<FormatRule> forbidden;  ///< no format of these matrices
+  std::optional<double> min_bits;     ///< fewest bits per weight that a format may have
+  std::optional<double> max_bits;     ///< most bits per weight that a format may have
+};
+
+namespace detail {
+inline namespace NASH_SWARM_TARGET {
+
+inline std::size_t format_of_rule(const FormatRule& rule) {
+  const std::size_t place = format_index(std::string_view(rule.format));
+  if (place != format_count) return place;
+  std::string names;
+  for (const Format& format : format_table) {
+    names += (names.empty() ? "" : ", ") + std::string(format.name);
+  }
+  throw Error("rule " + rule.pattern + "=" + rule.format, "unknown format \"" + rule.format + "\"",
+              "use one of " + names);
+}
+
+/// Which names the rule is about, [names].
+inline std::vector<bool> names_of_rule(const FormatRule& rule,
+                                       const std::vector<std::string>& names) {
+  const std::string subject = "rule " + rule.pattern + "=" + rule.format;
+  std::vector<bool> matches;
+  bool any = false;
+  try {
+    const std::regex pattern(rule.pattern);
+    for (const std::string& name : names) {
+      matches.push_back(std::regex_search(name, pattern));
+      any = any || matches.back();
+    }
+  } catch (const std::regex_error& error) {
+    throw Error(subject, "\"" + rule.pattern + "\" is no regular expression: " + error.what(),
+                "give one in the syntax of ECMAScript");
+  }
+  if (any) return matches;
+  throw Error(subject, "no matrix has a name in which \"" + rule.pattern + "\" is found",
+              names.empty() ? "" : "names look like " + names.front());
+}
+
+}  // namespace NASH_SWARM_TARGET
+}  // namespace detail
+
+inline namespace NASH_SWARM_TARGET {
+
+/// The formats that the rules leave to each of some matrices, as places in `format_table`,
+/// ascending.
+/// @throws Error that names the rule for an unknown format, a pattern that is wrong or matches
+///         nothing, bits that are no limits, and the matrix to which no format is left
+inline std::vector<std::vector<std::uint32_t>> allowed_formats(
+    const Rules& rules, const std::vector<std::string>& names) {
+  const double least = rules.min_bits.value_or(0.0);
+  const double most = rules.max_bits.value_or(format_table.back().bits_per_weight());
+  if (!(least >= 0.0) || !(most >= least)) {
+    throw Error("rules", "no format has " + std::to_string(least) + " bits or more and " +
+                             std::to_string(most) + " or fewer");
+  }
+  std::vector<std::vector<bool>> allowed(names.size(), std::vector<bool>(format_count));
+  for (auto& matrix : allowed) {
+    for (std::size_t f = 0; f < format_count; ++f) {
+      const double bits = format_table[f].bits_per_weight();
+      matrix[f] = bits >= least && bits <= most;
+    }
+  }
+  const auto restrict = [&](const FormatRule& rule, bool fixed) {
+    const std::size_t format = detail::format_of_rule(rule);
+    const std::vector<bool> matches = detail::names_of_rule(rule, names);
+    for (std::size_t m = 0; m < names.size(); ++m) {
+      for (std::size_t f = 0; f < format_count && matches[m]; ++f) {
+        if ((f == format) != fixed) allowed[m][f] = false;
+      }
+    }
+  };
+  for (const FormatRule& rule : rules.fixed) restrict(rule, true);
+  for (const FormatRule& rule : rules.forbidden) restrict(rule, false);
+  std::vector<std::vector<std::uint32_t>> formats(names.size());
+  for (std::size_t m = 0; m < names.size(); ++m) {
+    for (std::uint32_t f = 0; f < format_count; ++f) {
+      if (allowed[m][f]) formats[m].push_back(f);
+    }
+    if (formats[m].empty()) {
+      throw Error(names[m], "the rules leave no format to it", "drop one of the rules about it");
+    }
+  }
+  return formats;
+}
+
+}  // namespace NASH_SWARM_TARGET
+}  // namespace nash_swarm
