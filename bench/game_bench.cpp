@@ -12,7 +12,7 @@
 
 #include "game_instances.hpp"
 
-/// `allocate/<method>/<separable|coupled>/players:<n>/formats:<f>[/cosine:<c>]/threads:<t>`, with
+/// `allocate/<method>/<separable|coupled>/players:<n>/formats:<f>/threads:<t>[/cosine:<c>]`, with
 /// the counters gap, epsilon, table_bytes and peak_bytes. The gap of every method is to the lower
 /// bound that the plan of nash_swarm on the same instance proves. Only `allocate` is timed.
 namespace {
@@ -27,8 +27,7 @@ struct Size {
 
   std::string name() const {
     return std::string(cosine.empty() ? "separable" : "coupled") +
-           "/players:" + std::to_string(players) + (cosine.empty() ? "/formats:8" : "/formats:32") +
-           (cosine.empty() ? "" : "/cosine:" + cosine);
+           "/players:" + std::to_string(players) + (cosine.empty() ? "/formats:8" : "/formats:32");
   }
 };
 
@@ -36,11 +35,11 @@ struct Size {
 class Cache {
  public:
   const game_bench::Instance& instance(const Size& size) {
-    if (size.name() != name_) {
+    if (size.name() + size.cosine != name_) {
       instance_ = {};
       instance_ = size.cosine.empty() ? game_bench::separable(size.players)
                                       : game_bench::coupled(size.players, std::stod(size.cosine));
-      name_ = size.name();
+      name_ = size.name() + size.cosine;
       bound_.reset();
     }
     return instance_;
@@ -111,8 +110,9 @@ bool is_fit_for(const Method& method, const Size& size) {
 }
 
 void add(const std::string& method, const Size& size, std::size_t threads, auto measure) {
-  const std::string name =
-      "allocate/" + method + "/" + size.name() + "/threads:" + std::to_string(threads);
+  const std::string name = "allocate/" + method + "/" + size.name() +
+                           "/threads:" + std::to_string(threads) +
+                           (size.cosine.empty() ? "" : "/cosine:" + size.cosine);
   benchmark::RegisterBenchmark(name.c_str(), measure)->Unit(benchmark::kMillisecond);
 }
 

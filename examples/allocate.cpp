@@ -1,7 +1,9 @@
+#include <cstddef>
 #include <cstdint>
 #include <cstdio>
-#include <optional>
+#include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <nlohmann/json.hpp>
@@ -10,8 +12,10 @@
 #include <nash_swarm/game/allocate.hpp>
 #include <nash_swarm/game/baselines.hpp>
 #include <nash_swarm/game/certificate.hpp>
+#include <nash_swarm/game/relaxation.hpp>
 #include <nash_swarm/io/atomic_file.hpp>
 #include <nash_swarm/io/plan_file.hpp>
+#include <nash_swarm/io/printable_name.hpp>
 
 #include "allocation/tables.hpp"
 #include "command_line.hpp"
@@ -39,7 +43,9 @@ struct Options {
     for (const nash_swarm::Method& known : nash_swarm::methods) names.emplace_back(known.name);
     app.add_option("--tables", tables, "CSV: player,format,bytes,loss[,h0,h1,…]")->required();
     app.add_option("--edges", edges, "CSV: a,b,bytes, taken if players a and b differ");
-    app.add_option("--budget", budget, "Most bytes of all players together")->required();
+    app.add_option("--budget", budget, "Most bytes of all players together")
+        ->required()
+        ->check(CLI::NonNegativeNumber);
     app.add_option("--plan-out", plan_out, "JSON file to write")->required();
     app.add_option("--method", method, "How to allocate")
         ->check(CLI::IsMember(names))
@@ -70,10 +76,15 @@ Allocation run_method(const Options& options, const Game& game) {
 Json plan_json(const allocation::NamedGame& named, const Allocation& allocation,
                const Certificate& certificate) {
   Json players = Json::object();
+  auto& entries = players.get_ref<Json::object_t&>();
   for (std::size_t player = 0; player < named.players.size(); ++player) {
-    players[named.players[player]] = named.format_name(player, allocation.strategy[player]);
+    // operator[] would search all former players; their names differ already.
+    entries.emplace_back(named.players[player],
+                         named.format_name(player, allocation.strategy[player]));
   }
-  return {{"certificate", nash_swarm::certificate_json(certificate)}, {"players", players}};
+  Json plan{{"certificate", nash_swarm::certificate_json(certificate)}};
+  plan["players"] = std::move(players);
+  return plan;
 }
 
 /// Checks the text that is about to be written as somebody would who has only it and the tables.
@@ -103,7 +114,8 @@ void print(const Options& options, const allocation::NamedGame& named, const All
     ++counts[named.format[named.first[player] + allocation.strategy[player]]];
   }
   for (std::size_t f = 0; f < counts.size(); ++f) {
-    std::printf("%12zu players with %s\n", counts[f], named.formats[f].c_str());
+    std::printf("%12zu players with %s\n", counts[f],
+                nash_swarm::printable(named.formats[f]).c_str());
   }
 }
 

@@ -43,6 +43,23 @@ class CsvReader {
   std::deque<std::string> unescaped_;  // fields with doubled quotes
 };
 
+/// The places in `header` of the columns `names`, which may stand in any order.
+/// @param required the first so many of `names` are told to be missing before others to be unknown
+/// @param remedy what the header should be
+/// @throws nash_swarm::Error for a column that is missing, unknown or there twice
+std::vector<std::size_t> find_columns(const CsvReader& csv,
+                                      const std::vector<std::string_view>& header,
+                                      const std::vector<std::string>& names, std::size_t required,
+                                      const std::string& remedy);
+
+/// @throws nash_swarm::Error unless a record has as many fields as the header
+void check_fields(const CsvReader& csv, const std::vector<std::string_view>& fields,
+                  std::size_t count);
+
+/// A name in a field: not empty, and UTF-8, as it goes into a plan.
+/// @throws nash_swarm::Error naming the line and the column
+std::string_view read_name(const CsvReader& csv, std::string_view field, std::string_view column);
+
 /// A number in a field.
 /// @throws nash_swarm::Error naming the line and the column
 double read_number(const CsvReader& csv, std::string_view field, std::string_view column);

@@ -1,10 +1,12 @@
 #include "allocation/tables.hpp"
 
 #include <algorithm>
-#include <set>
+#include <iterator>
 #include <string_view>
 #include <unordered_map>
 #include <utility>
+
+#include <nash_swarm/io/printable_name.hpp>
 
 #include "allocation/csv.hpp"
 
@@ -15,17 +17,23 @@ namespace {
 class Names {
  public:
   std::uint32_t number_of(std::string_view name) {
+    if (!names_.empty() && name == names_[last_]) return last_;  // most rows follow their like
     const auto [entry, added] =
         numbers_.try_emplace(name, static_cast<std::uint32_t>(names_.size()));
     if (added) names_.emplace_back(name);
-    return entry->second;
+    last_ = entry->second;
+    return last_;
   }
   std::vector<std::string> take() { return std::move(names_); }
 
  private:
   std::unordered_map<std::string_view, std::uint32_t> numbers_;  // views on the file
   std::vector<std::string> names_;
+  std::uint32_t last_ = 0;
 };
+
+constexpr const char* header_remedy =
+    "begin the file with player,format,bytes,loss and, with coupling, h0,h1,…";
 
 struct Row {
   std::uint32_t player = 0;
@@ -35,31 +43,41 @@ struct Row {
   std::size_t line = 0;
 };
 
-std::string joined(const std::vector<std::string_view>& fields) {
-  std::string text;
-  for (const std::string_view field : fields)
-    text += (text.empty() ? "" : ",") + std::string(field);
-  return text;
-}
+/// Where the columns of a table stand in its rows.
+struct Columns {
+  std::size_t player = 0;
+  std::size_t format = 0;
+  std::size_t bytes = 0;
+  std::size_t loss = 0;
+  std::vector<std::size_t> headings;
+};
 
-/// @return how many columns of a heading there are
-std::size_t check_header(const CsvReader& csv, const std::vector<std::string_view>& header) {
-  std::vector<std::string_view> expected{"player", "format", "bytes", "loss"};
-  std::vector<std::string> headings;
-  for (std::size_t k = 4; k < header.size(); ++k) headings.push_back("h" + std::to_string(k - 4));
-  expected.insert(expected.end(), headings.begin(), headings.end());
-  if (header != expected) {
-    throw csv.error("the columns are \"" + joined(header) + "\"",
-                    "begin the file with player,format,bytes,loss and, with coupling, h0,h1,…");
+Columns read_header(const CsvReader& csv, const std::vector<std::string_view>& header) {
+  std::vector<std::string> names{"player", "format", "bytes", "loss"};
+  const std::size_t required = names.size();
+  for (std::size_t k = required; k < header.size(); ++k) {
+    names.push_back("h" + std::to_string(k - required));
   }
-  return headings.size();
+  const auto places = find_columns(csv, header, names, required, header_remedy);
+  return {places[0], places[1], places[2], places[3], {places.begin() + 4, places.end()}};
 }
 
-void check_fields(const CsvReader& csv, const std::vector<std::string_view>& fields,
-                  std::size_t count) {
-  if (fields.size() == count) return;
-  throw csv.error(std::to_string(fields.size()) + " fields where the header has " +
-                  std::to_string(count));
+/// Refuses a format that a player has twice.
+/// @param line [strategies of all players]
+void check_formats(const std::string& file, const NamedGame& game,
+                   const std::vector<std::size_t>& line) {
+  std::vector<std::size_t> last_player(game.formats.size(), game.players.size());
+  for (std::size_t player = 0; player < game.players.size(); ++player) {
+    for (std::size_t place = game.first[player]; place < game.first[player + 1]; ++place) {
+      if (std::exchange(last_player[game.format[place]], player) != player) continue;
+      throw nash_swarm::Error(file,
+                              "line " + std::to_string(line[place]) + ": player " +
+                                  nash_swarm::printable(game.players[player]) + " has format " +
+                                  nash_swarm::printable(game.formats[game.format[place]]) +
+                                  " twice",
+                              "give every format of a player once");
+    }
+  }
 }
 
 /// Sorts the rows by player, keeping the order of each one's rows, into the tables of the game.
@@ -69,28 +87,30 @@ void gather(const std::string& file, const std::vector<Row>& rows,
   for (const Row& row : rows) ++game.first[row.player + 1];
   for (std::size_t p = 0; p < game.players.size(); ++p) game.first[p + 1] += game.first[p];
   std::vector<std::size_t> next(game.first.begin(), game.first.end() - 1);
+  std::vector<std::size_t> line(rows.size());
   game.bytes.resize(rows.size());
   game.loss.resize(rows.size());
   game.format.resize(rows.size());
   game.headings.resize(headings.size());
   for (std::size_t r = 0; r < rows.size(); ++r) {
     const Row& row = rows[r];
-    const std::size_t begin = game.first[row.player];
     const std::size_t place = next[row.player]++;
-    const auto known = game.format.begin() + static_cast<std::ptrdiff_t>(begin);
-    const auto end = game.format.begin() + static_cast<std::ptrdiff_t>(place);
-    if (std::find(known, end, row.format) != end) {
-      throw nash_swarm::Error(file,
-                              "line " + std::to_string(row.line) + ": player \"" +
-                                  game.players[row.player] + "\" has format \"" +
-                                  game.formats[row.format] + "\" twice",
-                              "give every format of a player once");
-    }
+    line[place] = row.line;
     game.bytes[place] = row.bytes;
     game.loss[place] = row.loss;
     game.format[place] = row.format;
     std::copy_n(headings.begin() + static_cast<std::ptrdiff_t>(r * game.dimension), game.dimension,
                 game.headings.begin() + static_cast<std::ptrdiff_t>(place * game.dimension));
+  }
+  check_formats(file, game, line);
+}
+
+/// Refuses totals that overflow, which no single line shows.
+void check_totals(const std::string& file, const NamedGame& game) {
+  try {
+    nash_swarm::check(game.view());
+  } catch (const nash_swarm::Error& error) {
+    throw nash_swarm::Error(file, error.subject() + ": " + error.problem(), error.remedy());
   }
 }
 
@@ -99,31 +119,35 @@ void gather(const std::string& file, const std::vector<Row>& rows,
 NamedGame read_tables(const std::filesystem::path& path) {
   CsvReader csv(path);
   std::vector<std::string_view> fields;
-  if (!csv.next(fields)) throw csv.error("no header");
+  if (!csv.next(fields)) throw csv.error("there is no header", header_remedy);
   NamedGame game;
-  game.dimension = check_header(csv, fields);
+  const std::size_t width = fields.size();
+  const Columns columns = read_header(csv, fields);
+  game.dimension = columns.headings.size();
   Names players;
   Names formats;
   std::vector<Row> rows;
   std::vector<double> headings;
   while (csv.next(fields)) {
-    check_fields(csv, fields, 4 + game.dimension);
-    if (fields[0].empty()) throw csv.error("no name of a player");
-    if (fields[1].empty()) throw csv.error("no name of a format");
-    Row row{players.number_of(fields[0]), formats.number_of(fields[1]),
-            read_count(csv, fields[2], "bytes"), read_number(csv, fields[3], "loss"), csv.line()};
+    check_fields(csv, fields, width);
+    const Row row{players.number_of(read_name(csv, fields[columns.player], "player")),
+                  formats.number_of(read_name(csv, fields[columns.format], "format")),
+                  read_count(csv, fields[columns.bytes], "bytes"),
+                  read_number(csv, fields[columns.loss], "loss"), csv.line()};
     if (row.loss < 0) {
-      throw csv.error("loss is \"" + std::string(fields[3]) + "\"", "give losses of 0 or more");
+      throw csv.error("loss is " + nash_swarm::printable(fields[columns.loss]),
+                      "give losses of 0 or more");
     }
     rows.push_back(row);
     for (std::size_t k = 0; k < game.dimension; ++k) {
-      headings.push_back(read_number(csv, fields[4 + k], "h" + std::to_string(k)));
+      headings.push_back(read_number(csv, fields[columns.headings[k]], "h" + std::to_string(k)));
     }
   }
   if (rows.empty()) throw csv.error("no players", "give a row for every format of every player");
   game.players = players.take();
   game.formats = formats.take();
   gather(path.string(), rows, headings, game);
+  check_totals(path.string(), game);
   return game;
 }
 
@@ -132,30 +156,38 @@ void read_edges(const std::filesystem::path& path, NamedGame& game) {
   for (std::size_t p = 0; p < game.players.size(); ++p) players.emplace(game.players[p], p);
   CsvReader csv(path);
   std::vector<std::string_view> fields;
-  if (!csv.next(fields) || fields != std::vector<std::string_view>{"a", "b", "bytes"}) {
-    throw csv.error("the columns are \"" + joined(fields) + "\"", "begin the file with a,b,bytes");
-  }
-  std::set<std::pair<std::size_t, std::size_t>> known;
+  csv.next(fields);
+  const auto columns =
+      find_columns(csv, fields, {"a", "b", "bytes"}, 3, "begin the file with a,b,bytes");
+  const auto player = [&](std::string_view name) {
+    const auto found = players.find(name);
+    if (found != players.end()) return found->second;
+    throw csv.error("no player is called " + nash_swarm::printable(name),
+                    "name players of the tables");
+  };
+  std::vector<std::pair<nash_swarm::Edge, std::size_t>> edges;  // with their lines
   while (csv.next(fields)) {
-    check_fields(csv, fields, 3);
-    const auto player = [&](std::string_view name) {
-      const auto found = players.find(name);
-      if (found == players.end()) {
-        throw csv.error("no player is called \"" + std::string(name) + "\"",
-                        "name players of the tables");
-      }
-      return found->second;
-    };
-    const std::size_t a = player(fields[0]);
-    const std::size_t b = player(fields[1]);
-    if (a == b) throw csv.error("the edge joins \"" + std::string(fields[0]) + "\" with itself");
-    if (!known.emplace(std::min(a, b), std::max(a, b)).second) {
-      throw csv.error("these two have an edge already", "give every pair once");
+    check_fields(csv, fields, columns.size());
+    const std::size_t a = player(fields[columns[0]]);
+    const std::size_t b = player(fields[columns[1]]);
+    if (a == b) {
+      throw csv.error("the edge joins " + nash_swarm::printable(game.players[a]) + " with itself",
+                      "leave it out");
     }
-    game.edges.push_back({std::min(a, b), std::max(a, b), read_count(csv, fields[2], "bytes")});
+    const std::uint64_t bytes = read_count(csv, fields[columns[2]], "bytes");
+    edges.push_back({{std::min(a, b), std::max(a, b), bytes}, csv.line()});
   }
-  std::sort(game.edges.begin(), game.edges.end(),
-            [](const auto& x, const auto& y) { return std::pair(x.a, x.b) < std::pair(y.a, y.b); });
+  const auto ends = [](const auto& entry) { return std::pair(entry.first.a, entry.first.b); };
+  std::ranges::stable_sort(edges, {}, ends);
+  const auto twice = std::ranges::adjacent_find(edges, {}, ends);
+  if (twice != edges.end()) {
+    throw nash_swarm::Error(path.string(),
+                            "line " + std::to_string(std::next(twice)->second) +
+                                ": these two players have an edge already",
+                            "give every pair once");
+  }
+  for (const auto& [edge, line] : edges) game.edges.push_back(edge);
+  check_totals(path.string(), game);
 }
 
 }  // namespace allocation

@@ -1,7 +1,5 @@
 #include <doctest/doctest.h>
 
-#include <sys/wait.h>
-
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -11,58 +9,33 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "examples/shell.hpp"
 #include "io/support.hpp"
 
 namespace {
 
 namespace fs = std::filesystem;
+using nash_swarm::test::bad_input;
 using nash_swarm::test::contains;
+using nash_swarm::test::done;
 using nash_swarm::test::read_text;
+using nash_swarm::test::Result;
+using nash_swarm::test::Shell;
 using nash_swarm::test::TemporaryFolder;
 using nash_swarm::test::write_text;
 
 const fs::path bundled = fs::path(NASH_SWARM_EXAMPLE_DATA) / "wiki-gpt2";
-constexpr int done = 0;
-constexpr int bad_input = 2;
 
-struct Result {
-  int exit_code = -1;
-  std::string out;
-  std::string err;
-};
-
-/// Runs a program in a folder of its own, where its files go.
-class Shell {
+/// Runs the main job on very little text.
+class QuantizeShell : public Shell {
  public:
-  Result run(const std::string& program, const std::string& arguments) const {
-    const std::string command = "cd '" + folder_.path().string() +
-                                "' && '" NASH_SWARM_EXAMPLE_PROGRAMS "/" + program + "' " +
-                                arguments + " >stdout.txt 2>stderr.txt </dev/null";
-    const int status = std::system(command.c_str());
-    return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, read_text(folder_ / "stdout.txt"),
-            read_text(folder_ / "stderr.txt")};
-  }
   Result quantize(const std::string& arguments) const {
     return run("quantize_gpt2", "--max-tokens 64 " + arguments);
   }
   /// The message of a call that must be refused and leave no file behind.
   std::string refused(const std::string& arguments) const {
-    const std::ptrdiff_t before = entries();
-    const Result result = quantize(arguments);
-    CAPTURE(arguments);
-    CAPTURE(result.err);
-    CHECK(result.exit_code == bad_input);
-    CHECK(entries() == before);
-    return result.err;
+    return Shell::refused("quantize_gpt2", "--max-tokens 64 " + arguments);
   }
-  const TemporaryFolder& folder() const { return folder_; }
-
- private:
-  std::ptrdiff_t entries() const {
-    return folder_.entries() - (fs::exists(folder_ / "stdout.txt") ? 2 : 0);
-  }
-
-  TemporaryFolder folder_;
 };
 
 /// A copy of the bundled model, to be damaged.
@@ -93,7 +66,7 @@ void patch_weight(const fs::path& file, const std::string& tensor, std::size_t r
 }  // namespace
 
 TEST_CASE("command line: flags that do not exist or do not parse") {
-  const Shell shell;
+  const QuantizeShell shell;
   for (const char* program :
        {"quantize_gpt2", "evaluate_gpt2", "generate_gpt2", "make_random_gpt2"}) {
     CAPTURE(program);
@@ -113,7 +86,7 @@ TEST_CASE("command line: flags that do not exist or do not parse") {
 }
 
 TEST_CASE("command line: files that are missing") {
-  const Shell shell;
+  const QuantizeShell shell;
   CHECK(contains(shell.refused("--model no/such/model"), "no/such/model"));
   CHECK(contains(shell.refused("--text no_text.txt"), "no_text.txt"));
   CHECK(contains(shell.refused("--calibration no_text.txt"), "no_text.txt"));
@@ -128,7 +101,7 @@ TEST_CASE("command line: files that are missing") {
 }
 
 TEST_CASE("command line: texts that are empty, too short, or no UTF-8") {
-  const Shell shell;
+  const QuantizeShell shell;
   const TemporaryFolder texts;
   write_text(texts / "empty.txt", "");
   write_text(texts / "one.txt", "a");
@@ -143,7 +116,7 @@ TEST_CASE("command line: texts that are empty, too short, or no UTF-8") {
 }
 
 TEST_CASE("command line: budgets below the smallest and above the largest") {
-  const Shell shell;
+  const QuantizeShell shell;
   const std::string below = shell.refused("--dry-run --bits 0.01");
   CHECK(contains(below, "smallest possible"));
   const std::string file_below = shell.refused("--dry-run --bytes 100");
@@ -154,7 +127,7 @@ TEST_CASE("command line: budgets below the smallest and above the largest") {
 }
 
 TEST_CASE("command line: rules are kept, or refused before the work") {
-  const Shell shell;
+  const QuantizeShell shell;
   const std::string nobody = shell.refused("--dry-run --fix nobody=b3_l3");
   CHECK(contains(nobody, "rule nobody=b3_l3"));
   CHECK_FALSE(contains(nobody, "calibrating"));
@@ -171,7 +144,7 @@ TEST_CASE("command line: rules are kept, or refused before the work") {
 }
 
 TEST_CASE("command line: a plan is written, edited by hand, and packed") {
-  const Shell shell;
+  const QuantizeShell shell;
   REQUIRE(shell.quantize("--dry-run --plan-out plan.json --picture plan.svg").exit_code == done);
   const std::string text = read_text(shell.folder() / "plan.json");
   CHECK(contains(read_text(shell.folder() / "plan.svg"), "h.0.attn.c_attn"));
@@ -203,7 +176,7 @@ TEST_CASE("command line: a plan is written, edited by hand, and packed") {
 }
 
 TEST_CASE("command line: models that are damaged") {
-  const Shell shell;
+  const QuantizeShell shell;
   const TemporaryFolder models;
   const fs::path model = models / "model";
   const std::string flags = "--dry-run --model " + model.string();
@@ -235,7 +208,7 @@ TEST_CASE("command line: models that are damaged") {
 }
 
 TEST_CASE("command line: formats are listed") {
-  const Shell shell;
+  const QuantizeShell shell;
   const Result result = shell.run("quantize_gpt2", "--list-formats");
   CHECK(result.exit_code == done);
   CHECK(contains(result.out, "linear8"));
@@ -243,7 +216,7 @@ TEST_CASE("command line: formats are listed") {
 }
 
 TEST_CASE("command line: the size of a dry run is that of the file, whose bytes do not vary") {
-  const Shell shell;
+  const QuantizeShell shell;
   const Result dry = shell.quantize("--dry-run --bits 3 --report dry.json --out never");
   REQUIRE(dry.exit_code == done);
   CHECK_FALSE(fs::exists(shell.folder() / "never"));

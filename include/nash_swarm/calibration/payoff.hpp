@@ -15,8 +15,8 @@
 namespace nash_swarm {
 
 /// How much more a pruned weight counts than one with as much noise: what is pruned is missing from
-/// every output alike and does not average out. (The bundled model at 2 bits: KLD 0.54 with 1, 0.45
-/// with 2, 4 and 8.)
+/// every output alike and does not average out. (The bundled model at 2 bits, 12,288 tokens of
+/// WikiText-2 test: KLD 0.59 with 1, 0.51 with 2.)
 inline constexpr double pruning_penalty = 2.0;
 
 /// What the cells of a matrix lose in every format, in factors: the loss of a cell is the product
@@ -110,7 +110,8 @@ inline namespace NASH_SWARM_TARGET {
 /// output under the input moments relative to the mean square of the output, times `importance`.
 /// The matrix's loss is shared evenly among its rows, as if all were of one length: rows differ in
 /// length because what reads them does, so a relative error of any output matters alike. (Shared by
-/// length, the bundled model's KLD is 15 % higher at 3 bits and 28 % at 4, but 7 % lower at 2.5.)
+/// length, the bundled model's KLD on 12,288 tokens of WikiText-2 test is .125 against .118 at 3
+/// bits and .0296 against .0229 at 4, but .199 against .218 at 2.5.)
 /// @param importance how much the model suffers from a relative error of this output
 /// @throws Error for NaN or infinity in the weights, or shapes that do not fit
 template <Executor E>

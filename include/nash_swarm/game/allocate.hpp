@@ -30,7 +30,7 @@ Allocation allocate_untimed(const Game& game, std::uint64_t budget, E& executor,
                             std::uint64_t seed) {
   Allocation allocation;
   if (!game.coupled() && game.edges.empty()) {
-    allocation = allocate_separable(game.players, budget);
+    allocation = allocate_separable(game.players, budget, executor);
   } else if (is_chain(game)) {
     allocation = allocate_chains(game, budget);
   } else {

@@ -90,7 +90,8 @@ class LinearisedGame {
   /// The plan of best responses at the price where the budget ends, with the fraction of the next
   /// step that still fits: the minimum of the linear program.
   Atom respond(std::uint64_t budget, PricedResponses& responses) const {
-    responses = best_responses_within(view(), budget);
+    SerialExecutor executor;
+    responses = best_responses_within(view(), budget, executor);
     Atom atom;
     atom.y.resize(game_.headings.dimension);
     std::uint64_t bytes = 0;

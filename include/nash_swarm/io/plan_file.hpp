@@ -1,7 +1,7 @@
 #pragma once
 
-#include <cmath>
 #include <string>
+#include <type_traits>
 
 #include <nlohmann/json.hpp>
 
@@ -14,6 +14,13 @@
 namespace nash_swarm {
 namespace detail {
 inline namespace NASH_SWARM_TARGET {
+
+template <class T>
+const char* expected_type() {
+  if constexpr (std::is_integral_v<T>) return "a whole number, 0 or more";
+  if constexpr (std::is_floating_point_v<T>) return "a number";
+  return "a list of numbers";
+}
 
 /// One entry of a certificate.
 /// @throws Error that names the file and the key if it is missing or of another type
@@ -31,8 +38,8 @@ void read_entry(const std::string& file, const nlohmann::json& certificate, cons
     for (const nlohmann::json& number : *entry) good = good && number.is_number();
   }
   if (!good) {
-    throw Error(file, std::string("\"") + key + "\" of the certificate is " + entry->dump() +
-                          ", not what belongs there");
+    throw Error(file, std::string("\"") + key + "\" of the certificate is " +
+                          entry->dump().substr(0, 60) + ", not " + expected_type<T>());
   }
   entry->get_to(value);
 }
@@ -42,6 +49,7 @@ void read_entry(const std::string& file, const nlohmann::json& certificate, cons
 
 inline namespace NASH_SWARM_TARGET {
 
+/// The certificate as an object with one entry for every member.
 inline nlohmann::ordered_json certificate_json(const Certificate& certificate) {
   nlohmann::ordered_json json{{"players", certificate.players},
                               {"epsilon", certificate.epsilon},
