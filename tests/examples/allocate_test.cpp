@@ -191,7 +191,7 @@ TEST_CASE("allocate: the plan does not depend on the number of threads") {
   CHECK(read_text(shell.folder() / "plan.json") == one);
 }
 
-TEST_CASE("allocate: files that cannot be read or written; a former plan stays as it was") {
+TEST_CASE("allocate: files that cannot be read or written, a former plan stays as it was") {
   const AllocateShell shell;
   const auto refused = [&](const std::string& arguments) {
     return static_cast<const nash_swarm::test::Shell&>(shell).refused("allocate",
