@@ -67,14 +67,19 @@ void for_each_hull(const Players& players, Visit visit) {
 }
 
 /// Passes over the players are cut into so many tasks, whatever the number of threads.
-inline constexpr std::size_t player_tasks = 16;
+inline std::size_t player_tasks(const Players& players) noexcept {
+  constexpr std::size_t players_per_task = 32768;
+  constexpr std::size_t most = 16;
+  return std::clamp<std::size_t>(players.size() / players_per_task, 1, most);
+}
 
 /// Calls `body(task, begin, end)` for every task's players.
 template <Executor E, class Body>
 void for_tasks_of_players(const Players& players, E& executor, Body body) {
   const std::size_t count = players.size();
-  executor.run(player_tasks, [&](std::size_t task) {
-    body(task, count * task / player_tasks, count * (task + 1) / player_tasks);
+  const std::size_t tasks = player_tasks(players);
+  executor.run(tasks, [&](std::size_t task) {
+    body(task, count * task / tasks, count * (task + 1) / tasks);
   });
 }
 
@@ -102,7 +107,7 @@ std::optional<HullStep> break_step(const Players& players, std::uint64_t budget,
     return static_cast<std::size_t>(std::bit_cast<std::uint64_t>(slope) >> 48);
   };
   constexpr std::size_t buckets = std::size_t{1} << 15;
-  std::vector<std::uint64_t> bucket_bytes(player_tasks * buckets);
+  std::vector<std::uint64_t> bucket_bytes(player_tasks(players) * buckets);
   for_tasks_of_players(
       players, executor, [&](std::size_t task, std::size_t begin, std::size_t end) {
         std::uint64_t* const own = bucket_bytes.data() + task * buckets;
@@ -121,7 +126,7 @@ std::optional<HullStep> break_step(const Players& players, std::uint64_t budget,
   while (above > 0 && bucket_bytes[above - 1] <= left) left -= bucket_bytes[--above];
   if (above == 0) return std::nullopt;
 
-  std::vector<std::vector<HullStep>> found(player_tasks);
+  std::vector<std::vector<HullStep>> found(player_tasks(players));
   for_tasks_of_players(
       players, executor, [&](std::size_t task, std::size_t begin, std::size_t end) {
         for_each_hull(players, begin, end, [&](std::size_t player, const auto& hull) {
