@@ -45,12 +45,14 @@ struct Options {
     app.add_option("--edges", edges, "CSV: a,b,bytes, taken if players a and b differ");
     app.add_option("--budget", budget, "Most bytes of all players together")
         ->required()
-        ->check(CLI::NonNegativeNumber);
+        ->transform(whole_number());
     app.add_option("--plan-out", plan_out, "JSON file to write")->required();
     app.add_option("--method", method, "How to allocate")
         ->check(CLI::IsMember(names))
         ->capture_default_str();
-    app.add_option("--seed", seed, "Seed of the flocks")->capture_default_str();
+    app.add_option("--seed", seed, "Seed of the flocks")
+        ->transform(whole_number())
+        ->capture_default_str();
     app.add_option("--threads", threads, "Threads (all cores)")->check(CLI::PositiveNumber);
   }
 };

@@ -1,9 +1,12 @@
 #pragma once
 
+#include <charconv>
+#include <cstdint>
 #include <cstdio>
 #include <exception>
 #include <new>
 #include <string>
+#include <system_error>
 #include <type_traits>
 
 #include <CLI/CLI.hpp>
@@ -14,6 +17,23 @@
 
 /// Exit codes: 0 done, 1 the machine failed (no memory), 2 bad input or wrong flags.
 enum ExitCode { exit_done = 0, exit_failed = 1, exit_bad_input = 2 };
+
+/// For `transform` of a flag that takes a whole number: only decimal digits, below 2^64. (The
+/// parser itself would let -1 wrap around and read 010 as octal.)
+inline CLI::Validator whole_number() {
+  return CLI::Validator(
+      [](std::string& text) {
+        std::uint64_t value = 0;
+        const char* const last = text.data() + text.size();
+        const auto [end, problem] = std::from_chars(text.data(), last, value);
+        if (problem != std::errc() || end != last) {
+          return "'" + text + "' is no whole number from 0 to 2^64 - 1";
+        }
+        text = std::to_string(value);
+        return std::string();
+      },
+      "");
+}
 
 /// Parses the flags, then runs `body`, with every error as one line on stderr.
 /// @param body may return an exit code

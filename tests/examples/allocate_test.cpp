@@ -211,7 +211,13 @@ TEST_CASE("allocate: bad budgets, edges and flags") {
   const std::string tables = header("a,x,3,1\na,y,5,0\nb,x,4,1\n");
   CHECK(contains(shell.refused(tables, "--budget 6"),
                  "6 bytes are fewer than the smallest possible 7; give at least 7 bytes"));
-  CHECK_FALSE(shell.refused(tables, "--budget -6").empty());
+  for (const std::string budget : {"-6", "7.5", "1e3", "99999999999999999999", "0x10", "''", "x"}) {
+    CHECK(contains(shell.refused(tables, "--budget " + budget), "--budget"));
+  }
+  CHECK(contains(shell.refused(tables, "--budget 006"), "6 bytes are fewer"));
+  CHECK(contains(shell.refused(tables, "--budget 9 --seed -1"), "--seed"));
+  CHECK(contains(shell.refused(tables, "--budget 9 --threads 0"), "--threads"));
+  CHECK(contains(shell.refused(tables, "--budget 9 --threads -1"), "--threads"));
   CHECK_FALSE(shell.refused(tables, "").empty());
   CHECK_FALSE(shell.refused(tables, "--budget 9 --method best").empty());
   const auto edges = [&](const std::string& rows) {

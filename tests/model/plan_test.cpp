@@ -254,6 +254,43 @@ TEST_CASE("plan: rules are kept, and what they leave is certified") {
       std::to_string(smallest)));
 }
 
+TEST_CASE("plan: a budget of time beside the bytes has a price of its own") {
+  const TestModel test;
+  const auto time_of = [](const Plan& plan, const std::vector<std::uint64_t>& block_time) {
+    std::uint64_t time = 0;
+    for (const auto& matrix : plan.matrices()) {
+      for (std::size_t p = 0; p < matrix.cells.panels(); ++p) {
+        for (const nash_swarm::FormatId id : matrix.cells.panel(p)) {
+          time += block_time[nash_swarm::format_index(id)];
+        }
+      }
+    }
+    return time;
+  };
+  // Table formats are slower here than linear ones, so that bytes and time want different plans.
+  nash_swarm::Rules rules;
+  rules.time = {{1, 30, 40, 50, 12, 13, 15, 25}, std::numeric_limits<std::uint64_t>::max()};
+  const Budget budget = Budget::bits(4.0);
+  const Plan leisurely = nash_swarm::allocate(test.model, budget, rules);
+  CHECK(leisurely.certificate().time == time_of(leisurely, rules.time->block_time));
+  CHECK(leisurely.certificate().time_price == 0.0);
+  rules.time->budget = leisurely.certificate().time * 7 / 10;
+  const Plan quick = nash_swarm::allocate(test.model, budget, rules);
+  CHECK(quick.certificate().time == time_of(quick, rules.time->block_time));
+  CHECK(quick.certificate().time <= rules.time->budget);
+  CHECK(quick.certificate().time_price > 0.0);
+  CHECK(quick.certificate().bytes <= quick.certificate().budget);
+  CHECK(quick.certificate().epsilon == 0.0);
+  CHECK(quick.certificate().loss > leisurely.certificate().loss);
+  CHECK(quick.certificate().lower_bound >= leisurely.certificate().lower_bound);
+  rules.time->budget = 1;
+  CHECK(contains(message_of([&] { nash_swarm::allocate(test.model, budget, rules); }),
+                 "less than the shortest possible"));
+  rules.time->block_time.pop_back();
+  CHECK(contains(message_of([&] { nash_swarm::allocate(test.model, budget, rules); }),
+                 "7 times for 8 formats"));
+}
+
 TEST_CASE("plan: cells that somebody else has chosen are certified, or refused") {
   const TestModel test;
   const Plan plan = nash_swarm::allocate(test.model, Budget::bits(3.0));

@@ -8,8 +8,8 @@
 #include <vector>
 
 #include <nash_swarm/core/error.hpp>
+#include <nash_swarm/game/allocate.hpp>
 #include <nash_swarm/game/certificate.hpp>
-#include <nash_swarm/game/chain.hpp>
 #include <nash_swarm/model/cell_game.hpp>
 #include <nash_swarm/model/model.hpp>
 #include <nash_swarm/model/plan.hpp>
@@ -57,9 +57,10 @@ inline namespace NASH_SWARM_TARGET {
 inline Plan allocate(const Model& model, const Budget& budget, const Rules& rules = {}) {
   const CellGame cells(model, rules);
   const std::uint64_t limit = budget.for_weights(model.weights());
-  const Allocation allocation = allocate_chains(cells.game(), limit);
+  const Allocation allocation = allocate(cells.game(), limit);
   return Plan(cells.plans(allocation.strategy),
-              certify(cells.game(), allocation.strategy, limit, allocation.price));
+              certify(cells.game(), allocation.strategy, limit, allocation.price, allocation.y,
+                      allocation.time_price));
 }
 
 /// Certifies cells that somebody else has chosen.

@@ -32,6 +32,14 @@ class CellGame {
     std::vector<std::string> names;
     for (const ModelMatrix& matrix : matrices_) names.push_back(matrix.name);
     formats_ = allowed_formats(rules, names);
+    if (rules.time) {
+      if (rules.time->block_time.size() != format_count) {
+        throw Error("time", std::to_string(rules.time->block_time.size()) + " times for " +
+                                std::to_string(format_count) + " formats");
+      }
+      block_time_ = rules.time->block_time;
+      time_budget_ = rules.time->budget;
+    }
     reserve();
     std::vector<std::shared_ptr<const InputBasis>> uncounted = distinct_bases(matrices_);
     for (std::size_t m = 0; m < matrices_.size(); ++m) {
@@ -49,7 +57,9 @@ class CellGame {
   CellGame(const CellGame&) = delete;
   CellGame& operator=(const CellGame&) = delete;
 
-  Game game() const noexcept { return Game(Players{first_, bytes_, loss_}, {}, edges_); }
+  Game game() const noexcept {
+    return Game(Players{first_, bytes_, loss_}, {}, edges_, {}, {time_, time_budget_});
+  }
 
   /// The cells of a plan of the game.
   /// @param strategy [players]; not checked
@@ -128,6 +138,7 @@ class CellGame {
         for (const std::uint32_t f : formats) {
           bytes_.push_back(format_table[f].block_bytes + shared);
           loss_.push_back(matrix.payoff.cell_loss(p, b, f));
+          if (!block_time_.empty()) time_.push_back(block_time_[f]);
         }
         first_.push_back(bytes_.size());
       }
@@ -139,6 +150,9 @@ class CellGame {
   std::vector<std::size_t> first_;
   std::vector<std::uint64_t> bytes_;
   std::vector<double> loss_;
+  std::vector<std::uint64_t> time_;
+  std::vector<std::uint64_t> block_time_;  // by format; empty without a time budget
+  std::uint64_t time_budget_ = 0;
   std::vector<Edge> edges_;
 };
 

@@ -20,12 +20,20 @@ struct FormatRule {
   std::string format;  ///< name in `format_table`
 };
 
+/// A budget of time beside that of bytes.
+struct TimeRule {
+  std::vector<std::uint64_t> block_time;  ///< [format_count] of a block of 16 rows × 64 channels in
+                                          ///< each format, as measured, in any whole unit
+  std::uint64_t budget = 0;  ///< most time of all blocks together, in that unit
+};
+
 /// What the user demands of a plan, whatever the game would choose.
 struct Rules {
   std::vector<FormatRule> fixed;      ///< the only format of these matrices
   std::vector<FormatRule> forbidden;  ///< no format of these matrices
   std::optional<double> min_bits;     ///< fewest bits per weight that a format may have
   std::optional<double> max_bits;     ///< most bits per weight that a format may have
+  std::optional<TimeRule> time;
 };
 
 namespace detail {
