@@ -83,7 +83,9 @@ int main(int argc, char** argv) {
   app.add_option("--temperature", options.temperature,
                  "0: always the most likely token; 1: the model's own distribution")
       ->capture_default_str();
-  app.add_option("--seed", options.seed, "seed of the random numbers")->capture_default_str();
+  app.add_option("--seed", options.seed, "seed of the random numbers")
+      ->transform(whole_number())
+      ->capture_default_str();
   app.add_option("--threads", options.threads, "threads that compute; 0: one per core")
       ->check(CLI::Range(0, 1024))
       ->capture_default_str();

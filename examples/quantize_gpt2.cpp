@@ -56,6 +56,7 @@ struct Options {
                                      "commas, or grid (3.0)")
                           ->delimiter(',');
     auto* bytes_flag = app.add_option("--bytes", bytes, "Most bytes of the file")
+                           ->transform(whole_number())
                            ->check(CLI::PositiveNumber)
                            ->excludes(bits_flag);
     auto* compression_flag =
@@ -78,7 +79,9 @@ struct Options {
     app.add_option("--scope", scope, "Which matrices to quantize")
         ->check(CLI::IsMember({"all", "blocks", "lm_head"}))
         ->capture_default_str();
-    app.add_option("--seed", seed, "Seed of the rotations")->capture_default_str();
+    app.add_option("--seed", seed, "Seed of the rotations")
+        ->transform(whole_number())
+        ->capture_default_str();
     app.add_option("--threads", threads, "Threads (all cores)")->check(CLI::PositiveNumber);
     app.add_option("--out", out, "Packed file to write (MODEL.nash_swarm.safetensors)");
     app.add_option("--plan-out", plan_out, "Plan to write (JSON), to be looked at and edited");

@@ -73,7 +73,9 @@ TEST_CASE("allocate: a plan with its certificate, verified from the files alone"
   CHECK(good.bytes == 52);
   CHECK(good.y.size() == 2);
   CHECK(nash_swarm::verify(good, named.view(), strategy).empty());
-  for (const auto& [key, value] : plan["certificate"].items()) {
+  for (const auto& entry : plan["certificate"].items()) {
+    const std::string& key = entry.key();
+    const nlohmann::json& value = entry.value();
     nlohmann::json tampered = plan["certificate"];
     if (value.is_array()) {
       tampered[key][0] = value[0].get<double>() + 0.5;

@@ -52,7 +52,9 @@ TEST_CASE("plan file: an entry that is missing or of another type is named") {
   };
   CHECK(message(good).empty());
   CHECK(message(nlohmann::json::array()).starts_with("p.json: "));
-  for (const auto& [key, value] : good.items()) {
+  for (const auto& entry : good.items()) {
+    const std::string& key = entry.key();
+    const nlohmann::json& value = entry.value();
     CAPTURE(key);
     nlohmann::json bad = good;
     bad.erase(key);

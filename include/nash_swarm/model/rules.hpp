@@ -29,11 +29,11 @@ struct TimeRule {
 
 /// What the user demands of a plan, whatever the game would choose.
 struct Rules {
-  std::vector<FormatRule> fixed;      ///< the only format of these matrices
-  std::vector<FormatRule> forbidden;  ///< no format of these matrices
-  std::optional<double> min_bits;     ///< fewest bits per weight that a format may have
-  std::optional<double> max_bits;     ///< most bits per weight that a format may have
-  std::optional<TimeRule> time;
+  std::vector<FormatRule> fixed = {};      ///< the only format of these matrices
+  std::vector<FormatRule> forbidden = {};  ///< no format of these matrices
+  std::optional<double> min_bits = {};     ///< fewest bits per weight that a format may have
+  std::optional<double> max_bits = {};     ///< most bits per weight that a format may have
+  std::optional<TimeRule> time = {};
 };
 
 namespace detail {
