@@ -14,6 +14,7 @@
 
 #include "command_line.hpp"
 #include "gpt2/evaluation.hpp"
+#include "gpt2/grouped_matrix.hpp"
 #include "gpt2/rows.hpp"
 #include "gpt2/tokenizer.hpp"
 #include "text_options.hpp"
@@ -26,6 +27,7 @@ namespace {
 struct Options {
   std::string model = NASH_SWARM_EXAMPLE_DATA "/wiki-gpt2";
   std::string calibration = NASH_SWARM_EXAMPLE_DATA "/calibration.txt";
+  std::size_t calibration_tokens = 32768;
   TextOptions text;
   std::vector<std::string> bits;
   std::optional<std::uint64_t> bytes;
@@ -50,6 +52,10 @@ struct Options {
   void add_to(CLI::App& app) {
     app.add_option("--model", model, "Folder of a Hugging Face GPT-2 (bundled wiki-gpt2)");
     app.add_option("--calibration", calibration, "Text to calibrate on (bundled)");
+    app.add_option("--calibration-tokens", calibration_tokens,
+                   "Most tokens to calibrate on, in evenly spaced windows")
+        ->check(CLI::PositiveNumber)
+        ->capture_default_str();
     text.add_to(app);
     auto* bits_flag = app.add_option("--bits", bits,
                                      "Most bits per weight of the matrices, all in; several with "
@@ -73,7 +79,8 @@ struct Options {
     app.add_option("--min-bits", min_bits, "Fewest bits per weight of a format");
     app.add_option("--max-bits", max_bits, "Most bits per weight of a format");
     app.add_option("--method", method, "How to quantize")
-        ->check(CLI::IsMember({"nash_swarm", "rtn", "paper_uniform", "paper_nash"}))
+        ->check(CLI::IsMember(
+            {"nash_swarm", "rtn", "gptq", "awq", "hqq", "paper_uniform", "paper_nash"}))
         ->capture_default_str();
     app.add_flag("--compare", compare, "Run nash_swarm and every baseline on the same text");
     app.add_option("--scope", scope, "Which matrices to quantize")
@@ -175,6 +182,7 @@ class Job {
   void run() {
     const bool packs = options_.compare || options_.method == "nash_swarm";
     check_inputs(packs);
+    if (calibrates()) calibrate();
     if (packs) add_packed();
     if (options_.compare || !packs) add_baselines();
     if (!options_.dry_run) evaluate();
@@ -190,6 +198,11 @@ class Job {
   }
 
  private:
+  bool calibrates() const {
+    return options_.compare || options_.method == "nash_swarm" || options_.method == "gptq" ||
+           options_.method == "awq";
+  }
+
   /// Everything that can be wrong is found here, before any work.
   void check_inputs(bool packs) {
     tokenizer_.check_fits(checkpoint_.config().vocab_size);
@@ -204,17 +217,17 @@ class Job {
       throw nash_swarm::Error("--method", "baselines have no plan and no rules",
                               "use --method nash_swarm");
     }
-    if (packs) {
-      check_plan();
+    if (packs) check_plan();
+    if (calibrates()) {
+      if (!packs) quantizer_.emplace(checkpoint_, scope_, options_.seed, pool_);
       const std::string calibration = gpt2::read_text_file(options_.calibration);
-      constexpr std::size_t calibration_tokens = 2048;
       const gpt2::Encoded encoded = tokenizer_.encode(calibration);
       if (encoded.ids.size() < 2) {
         throw nash_swarm::Error(options_.calibration, "shorter than two tokens",
                                 "give a longer text");
       }
-      calibration_ =
-          gpt2::calibration_windows(encoded.ids, checkpoint_.config().n_ctx, calibration_tokens);
+      calibration_ = gpt2::calibration_windows(encoded.ids, checkpoint_.config().n_ctx,
+                                               options_.calibration_tokens);
     }
     const std::filesystem::path folder = std::filesystem::absolute(options_.model);
     const std::string name =
@@ -258,12 +271,15 @@ class Job {
     return plan;
   }
 
-  void add_packed() {
-    const gpt2::Quantizer& quantizer = *quantizer_;
-    progress_.stage("calibrating", quantizer.weights());
+  void calibrate() {
+    progress_.stage("calibrating", quantizer_->weights());
     quantizer_->calibrate(calibration_,
                           [this](std::size_t weights) { progress_.advance(weights); });
     progress_.finish();
+  }
+
+  void add_packed() {
+    const gpt2::Quantizer& quantizer = *quantizer_;
     const std::vector<gpt2::SizeLimit>& limits = packed_limits_;
     std::vector<nash_swarm::Plan>& plans = plans_;
     for (const auto& limit : limits) {
@@ -297,7 +313,22 @@ class Job {
       }
     };
     progress_.stage("baselines", 1);
-    add("rtn", {gpt2::rtn(3, 64), gpt2::rtn(4, 64)});
+    const gpt2::InputMoments moments = [this](const std::string& matrix) {
+      return gpt2::dense(quantizer_->moment(matrix));
+    };
+    std::vector<gpt2::Baseline> rtn, gptq, awq, hqq;  // ascending in size
+    for (const unsigned bits : {2u, 3u, 4u}) {
+      for (const std::size_t group : {128u, 64u}) {
+        rtn.push_back(gpt2::rtn(bits, group));
+        gptq.push_back(gpt2::gptq(bits, group, moments));
+        awq.push_back(gpt2::awq(bits, group, moments));
+        hqq.push_back(gpt2::hqq(bits, group));
+      }
+    }
+    add("rtn", rtn);
+    add("gptq", gptq);
+    add("awq", awq);
+    add("hqq", hqq);
     add("paper_uniform", {gpt2::paper_uniform()});
     add("paper_nash", {gpt2::paper_nash()});
     progress_.finish();

@@ -4,8 +4,11 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <nash_swarm/core/thread_pool.hpp>
 #include <string>
+
+#include <Eigen/Core>
+
+#include <nash_swarm/core/thread_pool.hpp>
 
 #include "gpt2/weight_source.hpp"
 
@@ -20,7 +23,7 @@ struct QuantizedBaseline {
 /// A quantization to compare with. The values do not depend on the slices in which they are read,
 /// nor on the number of threads.
 struct Baseline {
-  std::string method;  // "rtn", "paper_uniform", "paper_nash"
+  std::string method;  // "rtn", "gptq", "awq", "hqq", "paper_uniform", "paper_nash"
   std::string label;   // for a table, such as "rtn 3 bits, groups of 64"
 
   /// Reads the matrix as often as the scheme needs it.
@@ -39,6 +42,29 @@ struct Baseline {
 /// @param group 1 or more
 /// @throws nash_swarm::Error for other values
 Baseline rtn(unsigned bits, std::size_t group);
+
+/// Where a baseline gets the mean of xxᵀ over the inputs x of a matrix, [in, in].
+using InputMoments = std::function<Eigen::MatrixXd(const std::string& matrix)>;
+
+/// GPTQ (Frantar et al. 2022): channels are rounded by descending moment, and each error is moved
+/// onto the channels that follow, as the inverse of the damped moment says. Of damping by .001,
+/// .003, .01, .03 and .1 of the mean moment the one of least output error is taken. Scales of 16
+/// bits whose grids are shrunk to the least squared error, zero points of `bits`, the order of the
+/// channels: `bits` + (16 + `bits`) / `group` + 16 / out bits per weight.
+/// @throws nash_swarm::Error for bits that are not 2 … 8
+Baseline gptq(unsigned bits, std::size_t group, InputMoments moments);
+
+/// AWQ (Lin et al. 2023): channels are multiplied by a power of their root mean square before they
+/// are rounded, and their inputs divided by it; of 20 exponents from 0 to 0.95 the one of least
+/// output error is taken, with grids shrunk to the least error weighed by the moments of their
+/// channels. The divisors are counted with 16 bits per channel.
+/// @throws nash_swarm::Error for bits that are not 2 … 8
+Baseline awq(unsigned bits, std::size_t group, InputMoments moments);
+
+/// HQQ (Badri and Shaji 2023): data-free; zero points of 16 bits that make the error sparse.
+/// `bits` + 32 / `group` bits per weight.
+/// @throws nash_swarm::Error for bits that are not 2 … 8
+Baseline hqq(unsigned bits, std::size_t group);
 
 /// 4 bits with one float32 scale per matrix, max |w| / 7: the baseline of the paper whose scheme is
 /// `paper_nash`. Codes −7 … 7.

@@ -3,12 +3,12 @@
 #include <algorithm>
 #include <cstring>
 #include <iterator>
-#include <map>
 #include <utility>
 
 #include <nash_swarm/model/pack.hpp>
 
 #include "gpt2/float_matrix.hpp"
+#include "gpt2/lone_losses.hpp"
 
 namespace gpt2 {
 namespace {
@@ -22,6 +22,9 @@ using nash_swarm::ThreadPool;
 
 /// Tokens that run through the model at once.
 constexpr std::size_t calibration_batch = 2048;
+
+/// Tokens of the calibration text on which the loss of every matrix alone is measured.
+constexpr std::size_t measuring_tokens = 2048;
 
 FloatMatrix whole_matrix(const WeightSource& source, ThreadPool& pool) {
   FloatMatrix matrix(source.out_features(), source.in_features());
@@ -160,13 +163,13 @@ Quantizer::Quantizer(const Checkpoint& checkpoint, Scope scope, std::uint64_t se
 
 void Quantizer::calibrate(std::span<const std::int32_t> tokens, const WeightProgress& progress) {
   const auto matrices = matrices_in_scope(checkpoint_, scope_);
-  std::map<std::string, InputMoment> moments;
+  moments_.clear();
   for (const auto& matrix : matrices) {
-    moments.emplace(matrix->name(), InputMoment(matrix->name(), matrix->in_features()));
+    moments_.emplace(matrix->name(), InputMoment(matrix->name(), matrix->in_features()));
   }
   const Model model = make_float_model(checkpoint_, false);
   const auto observe = [&](const std::string& name, TensorView<const float, 2> input) {
-    if (const auto moment = moments.find(name); moment != moments.end()) {
+    if (const auto moment = moments_.find(name); moment != moments_.end()) {
       moment->second.add(input, pool_);
     }
   };
@@ -182,9 +185,33 @@ void Quantizer::calibrate(std::span<const std::int32_t> tokens, const WeightProg
   for (std::size_t m = 0; m < matrices.size(); ++m) {
     const std::string& name = matrices[m]->name();
     const FloatMatrix weights = whole_matrix(*matrices[m], pool_);
-    model_.add(name, weights.view(), moments.at(name), matrices_[m].basis, pool_,
+    model_.add(name, weights.view(), moments_.at(name), matrices_[m].basis, pool_,
                importance(checkpoint_.config(), name));
   }
+  correct_payoffs(tokens.first(std::min(tokens.size(), measuring_tokens / context * context)));
+}
+
+void Quantizer::correct_payoffs(std::span<const std::int32_t> tokens) {
+  const std::size_t format = nash_swarm::format_index("b3_l3");
+  const std::vector<double> measured =
+      lone_losses(checkpoint_, matrices_, tokens, pool_, [&](const nash_swarm::MatrixPlan& matrix) {
+        nash_swarm::MatrixPlan plan = matrix;
+        plan.cells = nash_swarm::CellMap(nash_swarm::panel_count(plan.out_features),
+                                         nash_swarm::block_count(plan.in_features),
+                                         nash_swarm::format_table[format].id);
+        return pack(plan);
+      });
+  for (std::size_t m = 0; m < measured.size(); ++m) {
+    const double expected = model_.matrices()[m].payoff.loss(format);
+    if (measured[m] > 0.0 && expected > 0.0) {
+      model_.correct(matrices_[m].name, measured[m] / expected);
+    }
+  }
+}
+
+nash_swarm::PackedMatrix Quantizer::pack(const nash_swarm::MatrixPlan& plan) const {
+  const FloatMatrix weights = whole_matrix(*checkpoint_.matrix(plan.name), pool_);
+  return nash_swarm::pack(weights.view(), plan, moments_.at(plan.name), pool_);
 }
 
 nash_swarm::Plan Quantizer::plan(const nash_swarm::Budget& budget) const {
@@ -223,13 +250,12 @@ nash_swarm::PackedModelSizes Quantizer::sizes(const nash_swarm::Plan& plan) cons
 
 void Quantizer::write(const nash_swarm::Plan& plan, const std::filesystem::path& target,
                       const WeightProgress& progress) const {
-  nash_swarm::write_packed_model(
-      target, plan.matrices(), others_, [&](const nash_swarm::MatrixPlan& matrix) {
-        const FloatMatrix weights = whole_matrix(*checkpoint_.matrix(matrix.name), pool_);
-        nash_swarm::PackedMatrix packed = nash_swarm::pack(weights.view(), matrix, pool_);
-        progress(weights.rows() * weights.columns());
-        return packed;
-      });
+  nash_swarm::write_packed_model(target, plan.matrices(), others_,
+                                 [&](const nash_swarm::MatrixPlan& matrix) {
+                                   nash_swarm::PackedMatrix packed = pack(matrix);
+                                   progress(matrix.out_features * matrix.in_features);
+                                   return packed;
+                                 });
 }
 
 }  // namespace gpt2

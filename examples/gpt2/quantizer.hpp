@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <span>
 #include <string>
 #include <string_view>
@@ -67,6 +68,11 @@ class Quantizer {
   /// The matrices of the scope with their bases; their cells are empty.
   const std::vector<nash_swarm::MatrixPlan>& matrices() const noexcept { return matrices_; }
 
+  /// Moments of the inputs of a matrix, once it is calibrated.
+  const nash_swarm::InputMoment& moment(const std::string& matrix) const {
+    return moments_.at(matrix);
+  }
+
   /// Sizes of the file that `write` would write.
   nash_swarm::PackedModelSizes sizes(const nash_swarm::Plan& plan) const;
 
@@ -75,6 +81,10 @@ class Quantizer {
              const WeightProgress& progress) const;
 
  private:
+  /// Replaces what is assumed of the importance of every matrix by what is measured.
+  void correct_payoffs(std::span<const std::int32_t> tokens);
+  nash_swarm::PackedMatrix pack(const nash_swarm::MatrixPlan& plan) const;
+
   const Checkpoint& checkpoint_;
   Scope scope_;
   nash_swarm::ThreadPool& pool_;
@@ -84,6 +94,7 @@ class Quantizer {
   std::vector<nash_swarm::OtherTensor> others_;
   nash_swarm::PackedModelSizes smallest_;
   nash_swarm::Model model_;
+  std::map<std::string, nash_swarm::InputMoment> moments_;  // by matrix
 };
 
 }  // namespace gpt2

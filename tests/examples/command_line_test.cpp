@@ -30,11 +30,11 @@ const fs::path bundled = fs::path(NASH_SWARM_EXAMPLE_DATA) / "wiki-gpt2";
 class QuantizeShell : public Shell {
  public:
   Result quantize(const std::string& arguments) const {
-    return run("quantize_gpt2", "--max-tokens 64 " + arguments);
+    return run("quantize_gpt2", "--max-tokens 64 --calibration-tokens 256 " + arguments);
   }
   /// The message of a call that must be refused and leave no file behind.
   std::string refused(const std::string& arguments) const {
-    return Shell::refused("quantize_gpt2", "--max-tokens 64 " + arguments);
+    return Shell::refused("quantize_gpt2", "--max-tokens 64 --calibration-tokens 256 " + arguments);
   }
 };
 

@@ -124,8 +124,9 @@ TEST_CASE("plan: bytes are within the budget, as planned, and as packed") {
     }
     for (const auto& matrix : plan.matrices()) {
       const Row& weights = test.weights.at(matrix.name);
-      packed_bytes +=
-          nash_swarm::pack(rows_of(weights, matrix.in_features), matrix, serial).stored_bytes();
+      packed_bytes += nash_swarm::pack(rows_of(weights, matrix.in_features), matrix,
+                                       InputMoment(matrix.name, matrix.in_features), serial)
+                          .stored_bytes();
     }
     CHECK(packed_bytes <= budget);
     CHECK(nash_swarm::planned_bytes(plan.matrices()) == packed_bytes);
@@ -211,8 +212,8 @@ TEST_CASE("plan: the same for any number of threads") {
 TEST_CASE("plan: cells of one matrix differ where their inputs do") {
   // Two rotation groups of 64 channels, the second with inputs thirty times as large.
   constexpr std::size_t in = 64 * 3;
-  Row x(in, 1.0f);
-  for (std::size_t k = 64; k < 128; ++k) x[k] = 30.0f;
+  Row x = support::random_inputs(1000, in, 4);
+  for (std::size_t i = 0; i < x.size(); ++i) x[i] *= i % in / 64 == 1 ? 30.0f : 1.0f;
   InputMoment moment("w", in);
   moment.add(rows_of(x, in), serial);
   Model model;

@@ -206,7 +206,7 @@ TEST_CASE("nearest: what does not fit is refused") {
   for (const std::string& message :
        {call(nullptr, CellMap(2, 2, FormatId{2})), call(other, CellMap(2, 2, FormatId{2})),
         call(basis, CellMap(1, 2, FormatId{2})), call(basis, CellMap(2, 1, FormatId{2}))}) {
-    CHECK(message.starts_with("w: basis or cells do not fit"));
+    CHECK(message.starts_with("w: basis, cells or feedback do not fit"));
   }
 }
 

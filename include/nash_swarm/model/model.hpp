@@ -1,16 +1,19 @@
 #pragma once
 
+#include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
-#include <nash_swarm/calibration/payoff.hpp>
 #include <nash_swarm/core/error.hpp>
 #include <nash_swarm/core/executor.hpp>
 #include <nash_swarm/core/tensor_view.hpp>
+#include <nash_swarm/model/payoff.hpp>
 
 namespace nash_swarm {
 
@@ -63,6 +66,20 @@ class Model {
     matrix.payoff = matrix_payoff(name, weights, moment, *basis, importance, executor);
     matrix.basis = std::move(basis);
     matrices_.push_back(std::move(matrix));
+  }
+
+  /// Multiplies the expected losses of a matrix by a factor: what was measured with this matrix
+  /// alone quantized, divided by what was expected.
+  /// @throws Error for an unknown name, or a factor that is not positive and finite
+  void correct(std::string_view name, double factor) {
+    const auto found = std::find_if(matrices_.begin(), matrices_.end(),
+                                    [&](const ModelMatrix& matrix) { return matrix.name == name; });
+    if (found == matrices_.end()) throw Error(std::string(name), "not in the model");
+    if (!(factor > 0.0) || !std::isfinite(factor)) {
+      throw Error(std::string(name), "a correction of " + std::to_string(factor),
+                  "give a positive number");
+    }
+    for (double& energy : found->payoff.panel_energy) energy *= factor;
   }
 
   const std::vector<ModelMatrix>& matrices() const noexcept { return matrices_; }

@@ -13,6 +13,7 @@
 #include <nash_swarm/core/executor.hpp>
 #include <nash_swarm/core/tensor_view.hpp>
 #include <nash_swarm/format/packed_matrix.hpp>
+#include <nash_swarm/rounding/feedback_rounding.hpp>
 #include <nash_swarm/rounding/row_scale.hpp>
 
 namespace nash_swarm {
@@ -60,14 +61,20 @@ inline void rotate_panel(const std::string& name, TensorView<const float, 2> wei
 /// Rounds the rotated rows of one panel and writes its codes and row scales; rows of the panel from
 /// `rows` on lie outside the matrix and are zeros without a scale.
 inline void round_panel(const AlignedBuffer<float>& rotated, std::size_t rows,
-                        std::span<const FormatId> formats, std::byte* codes, BFloat16* row_scales) {
+                        std::span<const FormatId> formats, const ErrorFeedback* feedback,
+                        std::byte* codes, BFloat16* row_scales) {
   const std::size_t channels = formats.size() * block_channels;
   AlignedBuffer<std::uint16_t> row_codes(panel_rows * channels);
-  for (std::size_t row = 0; row < panel_rows; ++row) {
-    const BFloat16 scale = round_row({rotated.data() + row * channels, channels}, formats,
-                                     row_codes.data() + row * channels);
-    if (row < rows) row_scales[row] = scale;
+  BFloat16 scales[panel_rows];
+  if (feedback != nullptr && !feedback->none()) {
+    round_panel_with_feedback(rotated.data(), formats, *feedback, row_codes.data(), scales);
+  } else {
+    for (std::size_t row = 0; row < panel_rows; ++row) {
+      scales[row] = round_row({rotated.data() + row * channels, channels}, formats,
+                              row_codes.data() + row * channels);
+    }
   }
+  std::copy_n(scales, rows, row_scales);
   BlockCodes block;
   for (std::size_t b = 0; b < formats.size(); ++b) {
     for (std::size_t row = 0; row < panel_rows; ++row) {
@@ -85,20 +92,24 @@ inline void round_panel(const AlignedBuffer<float>& rotated, std::size_t rows,
 
 inline namespace NASH_SWARM_TARGET {
 
-/// Packs a matrix by rounding every weight, in the basis, to its nearest code.
+/// Packs a matrix by rounding every weight, in the basis, to the code nearest to it and to what
+/// feedback adds of the errors of the earlier channels.
 /// @param weights [out, in]
 /// @param cells format of every block of 16 rows × 64 channels of the basis
+/// @param feedback of the inputs in this basis; nullptr for none
 /// @throws Error for NaN or infinity (named by index), or shapes that do not fit
-/// O(out · in · log rotation_block); scratch memory of one panel per thread.
+/// O(out · in · log rotation_block), with feedback O(out · in²); scratch memory of one panel per
+/// thread.
 template <Executor E>
-PackedMatrix round_to_nearest(const std::string& name, TensorView<const float, 2> weights,
-                              std::shared_ptr<const InputBasis> basis, const CellMap& cells,
-                              E& executor) {
+PackedMatrix round_matrix(const std::string& name, TensorView<const float, 2> weights,
+                          std::shared_ptr<const InputBasis> basis, const CellMap& cells,
+                          const ErrorFeedback* feedback, E& executor) {
   const std::size_t out_features = weights.extent(0);
   if (!basis || basis->in_features() != weights.extent(1) ||
       cells.panels() != panel_count(out_features) ||
-      cells.blocks() != block_count(weights.extent(1))) {
-    throw Error(name, "basis or cells do not fit a matrix of shape [" +
+      cells.blocks() != block_count(weights.extent(1)) ||
+      (feedback != nullptr && feedback->channels() != basis->padded_features())) {
+    throw Error(name, "basis, cells or feedback do not fit a matrix of shape [" +
                           std::to_string(out_features) + ", " + std::to_string(weights.extent(1)) +
                           "]");
   }
@@ -115,7 +126,8 @@ PackedMatrix round_to_nearest(const std::string& name, TensorView<const float, 2
     const std::size_t rows = std::min(panel_rows, out_features - first_row);
     AlignedBuffer<float> rotated(panel_rows * basis->padded_features());
     detail::rotate_panel(name, weights, first_row, rows, *basis, rotated);
-    detail::round_panel(rotated, rows, cells.panel(panel), storage->codes.data() + offsets[panel],
+    detail::round_panel(rotated, rows, cells.panel(panel), feedback,
+                        storage->codes.data() + offsets[panel],
                         storage->row_scales.data() + first_row);
   });
   PackedMatrix::Parts parts;
@@ -127,6 +139,14 @@ PackedMatrix round_to_nearest(const std::string& name, TensorView<const float, 2
   parts.run_table = storage->run_table;
   parts.storage = std::move(storage);
   return PackedMatrix(std::move(parts));
+}
+
+/// Packs a matrix by rounding every weight, in the basis, to its nearest code.
+template <Executor E>
+PackedMatrix round_to_nearest(const std::string& name, TensorView<const float, 2> weights,
+                              std::shared_ptr<const InputBasis> basis, const CellMap& cells,
+                              E& executor) {
+  return round_matrix(name, weights, std::move(basis), cells, nullptr, executor);
 }
 
 }  // namespace NASH_SWARM_TARGET

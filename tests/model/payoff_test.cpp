@@ -1,4 +1,4 @@
-#include <nash_swarm/calibration/payoff.hpp>
+#include <nash_swarm/model/payoff.hpp>
 
 #include <doctest/doctest.h>
 
@@ -20,10 +20,8 @@
 
 namespace {
 
-/// Noise of a format as the payoffs count it.
-double noise_of(std::size_t f) {
-  const nash_swarm::Format& format = nash_swarm::format_table[f];
-  return format.gaussian_noise * (format.block_bytes == 0 ? nash_swarm::pruning_penalty : 1.0);
+double gaussian_noise(std::size_t f) {
+  return nash_swarm::format_table[f].gaussian_noise;
 }
 
 using nash_swarm::CellMap;
@@ -77,7 +75,7 @@ double output_energy(const Row& w, const Row& v, const Row& x, std::size_t in) {
 
 }  // namespace
 
-TEST_CASE("payoff: the predicted loss is the measured error of the output") {
+TEST_CASE("payoff: the expected loss is the error of the output as it is packed") {
   constexpr std::size_t out = 300;
   constexpr std::size_t in = 256;
   const Row weights = gaussian(out * in, 1);
@@ -87,38 +85,39 @@ TEST_CASE("payoff: the predicted loss is the measured error of the output") {
   const auto basis = std::make_shared<const InputBasis>("w.input", in, 256, 7);
   const MatrixPayoff payoff =
       nash_swarm::matrix_payoff("w", rows_of(weights, in), moment, *basis, 1.0, serial);
+  const nash_swarm::ErrorFeedback feedback(moment, *basis);
   const double energy = output_energy(weights, {}, x, in);
   for (std::size_t f = 0; f < nash_swarm::format_count; ++f) {
     const nash_swarm::Format& format = nash_swarm::format_table[f];
-    if (format.block_bytes == 0 || format.id == nash_swarm::FormatId{16}) continue;
+    if (format.id == nash_swarm::FormatId{16}) continue;  // its errors are lost in those of float
     CAPTURE(format.name);
     const CellMap cells(nash_swarm::panel_count(out), nash_swarm::block_count(in), format.id);
     const nash_swarm::PackedMatrix packed =
-        nash_swarm::round_to_nearest("w", rows_of(weights, in), basis, cells, serial);
+        nash_swarm::round_matrix("w", rows_of(weights, in), basis, cells, &feedback, serial);
     Row decoded(weights.size());
     for (std::size_t row = 0; row < out; ++row) {
       nash_swarm::decode_row(packed, row,
                              nash_swarm::TensorView<float, 1>(decoded.data() + row * in, {in}));
     }
-    // A row of 256 loses up to a fifth less than an endless one in the fine formats.
+    // Damping counts errors that the inputs do not show: 1/sqrt(400) of the mean moment.
     const double measured = output_energy(weights, decoded, x, in) / energy;
     CHECK(payoff.loss(f) > 0.95 * measured);
-    CHECK(payoff.loss(f) < (format.bits_per_weight() < 4.0 ? 1.05 : 1.25) * measured);
+    CHECK(payoff.loss(f) < 1.6 * measured);
   }
-  CHECK(payoff.loss(0) == doctest::Approx(nash_swarm::pruning_penalty).epsilon(0.05));
 }
 
 TEST_CASE("payoff: by hand") {
-  const InputBasis basis("w.input", 2, 64, 0);
+  const InputBasis basis("w.input", 2, 0, 0);
   const Row weights = {3, 4, 0, 1};
   InputMoment moment("w", 2);
-  moment.add(rows_of({1, 2}, 2), serial);  // mean squares 1 and 4
+  moment.add(rows_of({1, 0, 0, 2}, 2), serial);  // uncorrelated, mean squares 1/2 and 2
   const MatrixPayoff payoff =
       nash_swarm::matrix_payoff("w", rows_of(weights, 2), moment, basis, 0.5, serial);
-  // |W|² = 26, trace 5, 64 channels of the basis; Σ H_kk |W_k|² = 9 + 4 · 17.
+  // |W|^2 = 26; trace 5/2, by 1/sqrt(2) more with damping, over 64 channels of the basis;
+  // sum of H_kk |W_k|^2 = 9/2 + 2 * 17.
+  const double matrix = 0.5 * 26.0 * (2.5 * (1.0 + std::sqrt(0.5)) / 64.0) / 38.5;
   for (std::size_t f = 0; f < nash_swarm::format_count; ++f) {
-    CHECK(payoff.loss(f) ==
-          doctest::Approx(0.5 * noise_of(f) * (26.0 * 5.0 / 64.0) / 77.0).scale(0.0));
+    CHECK(payoff.loss(f) == doctest::Approx(matrix * gaussian_noise(f)).epsilon(1e-6).scale(0.0));
   }
 }
 
@@ -127,13 +126,6 @@ TEST_CASE("payoff: the cells of a matrix add up to it") {
   const Row weights = gaussian(out * 300, 8);
   InputMoment moment("w", 300);
   moment.add(rows_of(correlated(9, 300, 5), 300), serial);
-  double plain = 0.0;
-  double weighted = 0.0;
-  for (std::size_t i = 0; i < weights.size(); ++i) {
-    const double square = static_cast<double>(weights[i]) * static_cast<double>(weights[i]);
-    plain += square;
-    weighted += square * moment.mean_square(i % 300);
-  }
   for (const std::size_t rotation : {0u, 64u}) {  // 320 channels of the basis
     const InputBasis basis("w.input", 300, rotation, 0, support::random_permutation(300, 2));
     const MatrixPayoff payoff =
@@ -145,10 +137,8 @@ TEST_CASE("payoff: the cells of a matrix add up to it") {
       for (std::size_t p = 0; p < 3; ++p) {
         for (std::size_t b = 0; b < 5; ++b) cells += payoff.cell_loss(p, b, f);
       }
-      const double matrix = 0.3 * plain * moment.trace() / 320.0 / weighted;
-      const double expected = matrix * noise_of(f);
-      CHECK(cells == doctest::Approx(expected).epsilon(1e-12).scale(0.0));
-      CHECK(payoff.loss(f) == doctest::Approx(expected).epsilon(1e-12).scale(0.0));
+      CHECK(cells > 0.0);
+      CHECK(payoff.loss(f) == doctest::Approx(cells).epsilon(1e-12).scale(0.0));
     }
   }
 }
@@ -160,18 +150,19 @@ TEST_CASE("payoff: a cell has the share of its rows and the moments of its rotat
   for (std::size_t row = 0; row < 17; ++row) {
     weights[row * in + row] = static_cast<float>(row + 1);
   }
-  Row x(in, 1.0f);
-  for (std::size_t k = 0; k < 128; ++k) x[k] = 2.0f;
+  Row x = gaussian(4000 * in, 9);
+  for (std::size_t i = 0; i < x.size(); ++i) x[i] *= i % in < 128 ? 2.0f : 1.0f;
   InputMoment moment("w", in);
   moment.add(rows_of(x, in), serial);
   const InputBasis basis("w.input", in, 128, 0);
   const MatrixPayoff payoff =
       nash_swarm::matrix_payoff("w", rows_of(weights, in), moment, basis, 1.0, serial);
   REQUIRE(payoff.block_moment.size() == 4);
-  CHECK(payoff.block_moment[0] == 4.0 * 64.0);
-  CHECK(payoff.block_moment[1] == 4.0 * 64.0);
-  CHECK(payoff.block_moment[2] == 108.0 / 2.0);
-  CHECK(payoff.block_moment[3] == 108.0 / 2.0);
+  for (std::size_t b = 0; b < 2; ++b) {
+    CHECK(payoff.block_moment[b] == doctest::Approx(4.0 * 64.0).epsilon(0.1));
+    CHECK(payoff.block_moment[2 + b] < 1.1 * 108.0 / 2.0);  // feedback makes use of the padding
+    CHECK(payoff.block_moment[2 + b] > 0.4 * 108.0 / 2.0);
+  }
   CHECK(payoff.panel_energy[0] == doctest::Approx(16.0 * payoff.panel_energy[1]).epsilon(1e-12));
 }
 
@@ -184,7 +175,7 @@ TEST_CASE("payoff: without moments every channel counts the same, and zeros cost
   const MatrixPayoff zeros =
       nash_swarm::matrix_payoff("w", rows_of(Row(16 * 64), 64), nothing, basis, 1.0, serial);
   for (std::size_t f = 0; f < nash_swarm::format_count; ++f) {
-    CHECK(payoff.loss(f) == doctest::Approx(noise_of(f)).scale(0.0));
+    CHECK(payoff.loss(f) == doctest::Approx(gaussian_noise(f)).scale(0.0));
     CHECK(zeros.loss(f) == 0.0);
   }
 }
@@ -202,6 +193,7 @@ TEST_CASE("payoff: the same for any number of threads") {
         nash_swarm::matrix_payoff("w", rows_of(weights, 100), moment, basis, 1.0, pool);
     CHECK(payoff.panel_energy == expected.panel_energy);
     CHECK(payoff.block_moment == expected.block_moment);
+    CHECK(payoff.noise == expected.noise);
   }
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstddef>
 #include <string>
@@ -11,27 +12,25 @@
 #include <nash_swarm/core/executor.hpp>
 #include <nash_swarm/core/tensor_view.hpp>
 #include <nash_swarm/format/packed_matrix.hpp>
+#include <nash_swarm/rounding/error_feedback.hpp>
+#include <nash_swarm/rounding/nearest.hpp>
 
 namespace nash_swarm {
-
-/// How much more a pruned weight counts than one with as much noise: what is pruned is missing from
-/// every output alike and does not average out. (The bundled model at 2 bits, 12,288 tokens of
-/// WikiText-2 test: KLD 0.59 with 1, 0.51 with 2.)
-inline constexpr double pruning_penalty = 2.0;
 
 /// What the cells of a matrix lose in every format, in factors: the loss of a cell is the product
 /// of a number of its panel, a number of its block and the noise of the format.
 struct MatrixPayoff {
   std::vector<double> panel_energy;  ///< [panels] variance of the errors of the rows at noise 1,
                                      ///< relative to the output's mean square, times importance
-  std::vector<double> block_moment;  ///< [blocks] input moments of the block's channels, summed
+  std::vector<double> block_moment;  ///< [blocks] cost of an error of the block's channels, summed
+
+  std::array<double, format_count> noise{};  ///< mean squared error after feedback, in every
+                                             ///< format, of weights of mean square 1
 
   /// Expected loss of one cell.
   /// @param format place in `format_table`
   double cell_loss(std::size_t panel, std::size_t block, std::size_t format) const noexcept {
-    const double penalty = format_table[format].block_bytes == 0 ? pruning_penalty : 1.0;
-    return panel_energy[panel] * block_moment[block] * format_table[format].gaussian_noise *
-           penalty;
+    return panel_energy[panel] * block_moment[block] * noise[format];
   }
 
   /// Expected loss of the matrix if all its cells have one format.
@@ -81,21 +80,60 @@ WeightEnergy weight_energy(const std::string& name, TensorView<const float, 2> w
   return total;
 }
 
-/// Σ of the input moments over the channels of every block of the basis: a rotation spreads what
-/// its channels hold evenly over them; padding holds nothing.
-inline std::vector<double> block_moments(const InputMoment& moment, const InputBasis& basis) {
-  const std::size_t group = basis.scale_block();
-  std::vector<double> groups(basis.padded_features() / group);
-  for (std::size_t j = 0; j < basis.in_features(); ++j) {
-    const std::size_t channel = basis.permutation().empty() ? j : basis.permutation()[j];
-    groups[j / group] += moment.mean_square(channel);
-  }
-  const std::size_t blocks_per_group = group / block_channels;
-  std::vector<double> blocks(basis.padded_features() / block_channels);
-  for (std::size_t b = 0; b < blocks.size(); ++b) {
-    blocks[b] = groups[b / blocks_per_group] / static_cast<double>(blocks_per_group);
+/// What a squared error of the channels of every block costs after feedback, summed.
+inline std::vector<double> block_moments(const ErrorFeedback& feedback) {
+  std::vector<double> blocks(feedback.channels() / block_channels);
+  for (std::size_t j = 0; j < feedback.channels(); ++j) {
+    blocks[j / block_channels] += feedback.weight(j);
   }
   return blocks;
+}
+
+/// The noise of every format on a sample of the panels, rounded as they will be: at few bits errors
+/// that feedback moves on are so large that they widen the targets of what follows.
+template <Executor E>
+std::array<double, format_count> measured_noise(const std::string& name,
+                                                TensorView<const float, 2> weights,
+                                                const InputBasis& basis,
+                                                const ErrorFeedback& feedback, E& executor) {
+  std::array<double, format_count> noise;
+  for (std::size_t f = 0; f < format_count; ++f) noise[f] = format_table[f].gaussian_noise;
+  if (feedback.none()) return noise;
+  constexpr std::size_t sampled_panels = 4;
+  const std::size_t panels = weights.extent(0) / panel_rows;  // whole ones
+  const std::size_t count = std::min(sampled_panels, panels);
+  struct Sample {
+    double energy = 0.0;
+    std::array<double, format_count> loss{};
+  };
+  std::vector<Sample> samples(count);
+  executor.run(count, [&](std::size_t i) {
+    const std::size_t channels = feedback.channels();
+    AlignedBuffer<float> rotated(panel_rows * channels);
+    rotate_panel(name, weights, i * panels / count * panel_rows, panel_rows, basis, rotated);
+    for (const float weight : rotated) {
+      samples[i].energy += static_cast<double>(weight) * static_cast<double>(weight);
+    }
+    AlignedBuffer<std::uint16_t> codes(panel_rows * channels);
+    for (std::size_t f = 0; f < format_count; ++f) {
+      const std::vector<FormatId> formats(channels / block_channels, format_table[f].id);
+      BFloat16 scales[panel_rows];
+      samples[i].loss[f] =
+          round_panel_with_feedback(rotated.data(), formats, feedback, codes.data(), scales);
+    }
+  });
+  double energy = 0.0;
+  for (const Sample& sample : samples) energy += sample.energy;
+  double cost = 0.0;
+  for (std::size_t j = 0; j < feedback.channels(); ++j) cost += feedback.weight(j);
+  const double unit = energy * cost / static_cast<double>(feedback.channels());
+  if (!(unit > 0.0)) return noise;
+  for (std::size_t f = 0; f < format_count; ++f) {
+    double loss = 0.0;
+    for (const Sample& sample : samples) loss += sample.loss[f];
+    noise[f] = loss / unit;
+  }
+  return noise;
 }
 
 }  // namespace NASH_SWARM_TARGET
@@ -107,11 +145,11 @@ inline namespace NASH_SWARM_TARGET {
 ///
 /// In a rotated basis rounding errors are white: their variance in a row is the mean square of the
 /// row times the format's noise on Gaussian weights. The loss is the mean squared error of the
-/// output under the input moments relative to the mean square of the output, times `importance`.
-/// The matrix's loss is shared evenly among its rows, as if all were of one length: rows differ in
-/// length because what reads them does, so a relative error of any output matters alike. (Shared by
-/// length, the bundled model's KLD on 12,288 tokens of WikiText-2 test is .125 against .118 at 3
-/// bits and .0296 against .0229 at 4, but .199 against .218 at 2.5.)
+/// output, with error feedback, under the input moments relative to the mean square of the output,
+/// times `importance`. The matrix's loss is shared evenly among its rows, as if all were of one
+/// length: rows differ in length because what reads them does, so a relative error of any output
+/// matters alike. (Shared by length, the bundled model's KLD on 12,288 tokens of WikiText-2 test is
+/// .125 against .118 at 3 bits and .0296 against .0229 at 4, but .199 against .218 at 2.5.)
 /// @param importance how much the model suffers from a relative error of this output
 /// @throws Error for NaN or infinity in the weights, or shapes that do not fit
 template <Executor E>
@@ -127,7 +165,9 @@ MatrixPayoff matrix_payoff(const std::string& name, TensorView<const float, 2> w
   const double relative = energy.weighted > 0.0 ? energy.plain / energy.weighted : 0.0;
   const double per_row = importance * relative / static_cast<double>(basis.padded_features()) /
                          static_cast<double>(rows);
-  MatrixPayoff payoff{std::vector<double>(panel_count(rows)), detail::block_moments(moment, basis)};
+  const ErrorFeedback feedback(moment, basis);
+  MatrixPayoff payoff{std::vector<double>(panel_count(rows)), detail::block_moments(feedback),
+                      detail::measured_noise(name, weights, basis, feedback, executor)};
   for (std::size_t p = 0; p < payoff.panel_energy.size(); ++p) {
     const std::size_t rows_of_panel = std::min(panel_rows, rows - p * panel_rows);
     payoff.panel_energy[p] = per_row * static_cast<double>(rows_of_panel);

@@ -1,0 +1,104 @@
+#pragma once
+
+#include <cmath>
+#include <cstddef>
+#include <vector>
+
+#include <Eigen/Cholesky>
+#include <Eigen/Core>
+
+#include <nash_swarm/calibration/input_moment.hpp>
+#include <nash_swarm/core/error.hpp>
+#include <nash_swarm/format/input_basis.hpp>
+
+namespace nash_swarm {
+
+/// How the rounding errors e of the earlier channels of a row move the target of the next one, so
+/// that together they harm the output least (LDLQ, Chee et al. 2023, QuIP, section 3; the same as
+/// GPTQ, Frantar et al. 2022): with H the damped second moments of the inputs in the basis,
+/// eᵀHe = Σ_j weight_j · (e_j + Σ_{i<j} from(i)[j] · e_i)².
+class ErrorFeedback {
+ public:
+  /// The feedback for the inputs of a matrix; with moments that have seen nothing there is none.
+  ///
+  /// Damping: the mean moment divided by √(inputs seen) is added to every channel, as large as the
+  /// noise of moments that are estimated from so many inputs; at least 1e-4 of the mean moment, so
+  /// that channels which are never used stay well-conditioned.
+  /// @throws Error if the moments are those of another matrix. O(in³)
+  ErrorFeedback(const InputMoment& moment, const InputBasis& basis)
+      : channels_(basis.padded_features()), weight_(channels_, 1.0) {
+    if (moment.in_features() != basis.in_features()) {
+      throw Error(moment.name(), "moments of " + std::to_string(moment.in_features()) +
+                                     " channels for a basis of " +
+                                     std::to_string(basis.in_features()));
+    }
+    if (moment.count() == 0 || !(moment.trace() > 0.0)) return;
+    Moments damped = rotated(moment, basis);
+    const double mean = damped.trace() / static_cast<double>(channels_);
+    const double share = 1.0 / std::sqrt(static_cast<double>(moment.count()));
+    damped.diagonal().array() += mean * std::max(share, 1e-4);
+    factorise(damped);
+  }
+
+  std::size_t channels() const noexcept { return channels_; }
+  /// True if errors are not moved at all.
+  bool none() const noexcept { return factor_.size() == 0; }
+  /// What a squared error of channel j costs after feedback.
+  double weight(std::size_t j) const noexcept { return weight_[j]; }
+  /// Shares of an error of channel i that add to the targets of all channels; those of j ≤ i are
+  /// not to be used. Not to be asked if there is no feedback.
+  const float* from(std::size_t i) const noexcept { return factor_.data() + i * channels_; }
+
+ private:
+  using Moments = Eigen::MatrixXd;
+
+  static Eigen::Index index(std::size_t value) noexcept { return static_cast<Eigen::Index>(value); }
+
+  /// RᵀHR: both sides of H in the basis.
+  static Moments rotated(const InputMoment& moment, const InputBasis& basis) {
+    const std::size_t in = basis.in_features();
+    const std::size_t channels = basis.padded_features();
+    std::vector<float> row(in);
+    std::vector<float> half(in * channels);  // H·R
+    for (std::size_t a = 0; a < in; ++a) {
+      for (std::size_t b = 0; b < in; ++b) row[b] = static_cast<float>(moment(a, b));
+      to_basis_unscaled(basis, row.data(), 1, half.data() + a * channels);
+    }
+    Moments result(index(channels), index(channels));
+    std::vector<float> column(channels);
+    const double scale =
+        static_cast<double>(basis.rotation_scale()) * static_cast<double>(basis.rotation_scale());
+    for (std::size_t b = 0; b < channels; ++b) {
+      to_basis_unscaled(basis, half.data() + b, channels, column.data());
+      for (std::size_t a = 0; a < channels; ++a) {
+        result(index(a), index(b)) = scale * static_cast<double>(column[a]);
+      }
+    }
+    return 0.5 * (result + result.transpose());
+  }
+
+  /// H = UDUᵀ with U unit upper triangular: the Cholesky factor of H in reversed order.
+  void factorise(const Moments& damped) {
+    const Moments reversed = damped.reverse();
+    const Eigen::LLT<Moments> cholesky(reversed);
+    const Moments lower = cholesky.matrixL();
+    if (cholesky.info() != Eigen::Success || !lower.allFinite()) return;
+    factor_.resize(channels_ * channels_);
+    const std::size_t last = channels_ - 1;
+    for (std::size_t j = 0; j < channels_; ++j) {
+      const double pivot = lower(index(last - j), index(last - j));
+      weight_[j] = pivot * pivot;
+      // Column j of U holds what the errors of i < j add to the target of j.
+      for (std::size_t i = 0; i < j; ++i) {
+        factor_[i * channels_ + j] =
+            static_cast<float>(lower(index(last - i), index(last - j)) / pivot);
+      }
+    }
+  }
+
+  std::size_t channels_;
+  std::vector<double> weight_;
+  std::vector<float> factor_;  // row i: shares of an error of channel i
+};
+
+}  // namespace nash_swarm
