@@ -49,7 +49,7 @@ nash_swarm_add_library(
 target_link_libraries(nash_swarm_matmul INTERFACE Threads::Threads)
 
 nash_swarm_add_library(
-  nash_swarm quantize.hpp rounding/*.hpp calibration/*.hpp game/*.hpp model/*.hpp)
+  nash_swarm quantize.hpp rounding/*.hpp rounding/*.inc calibration/*.hpp game/*.hpp model/*.hpp)
 target_link_libraries(
   nash_swarm_nash_swarm INTERFACE nash_swarm_matmul Eigen3::Eigen nash_swarm::xsimd)
 

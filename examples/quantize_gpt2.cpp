@@ -39,6 +39,7 @@ struct Options {
   std::size_t threads = 0;
   std::vector<std::string> fixed;
   std::vector<std::string> forbidden;
+  std::string profile = "default";
   std::optional<double> min_bits;
   std::optional<double> max_bits;
   std::string plan;
@@ -78,6 +79,10 @@ struct Options {
     app.add_option("--forbid", forbidden, "REGEX=FORMAT: no format of these matrices (repeatable)");
     app.add_option("--min-bits", min_bits, "Fewest bits per weight of a format");
     app.add_option("--max-bits", max_bits, "Most bits per weight of a format");
+    app.add_option("--profile", profile,
+                   "default: the formats that lose least; fast: those that are decoded fastest")
+        ->check(CLI::IsMember({"default", "fast"}))
+        ->capture_default_str();
     app.add_option("--method", method, "How to quantize")
         ->check(CLI::IsMember(
             {"nash_swarm", "rtn", "gptq", "awq", "hqq", "paper_uniform", "paper_nash"}))
@@ -147,8 +152,13 @@ std::vector<nash_swarm::FormatRule> parse_rules(const std::string& flag,
 }
 
 nash_swarm::Rules parse_rules(const Options& options) {
-  return {parse_rules("--fix", options.fixed), parse_rules("--forbid", options.forbidden),
-          options.min_bits, options.max_bits};
+  return {parse_rules("--fix", options.fixed),
+          parse_rules("--forbid", options.forbidden),
+          options.min_bits,
+          options.max_bits,
+          {},
+          options.profile == "fast" ? nash_swarm::StreamFamily::hash16
+                                    : nash_swarm::StreamFamily::hash32};
 }
 
 void write_text(const std::string& text, const std::string& target) {

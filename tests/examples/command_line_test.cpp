@@ -10,6 +10,7 @@
 #include <string>
 
 #include "examples/shell.hpp"
+#include "examples/tiny_model.hpp"
 #include "io/support.hpp"
 
 namespace {
@@ -26,15 +27,24 @@ using nash_swarm::test::write_text;
 
 const fs::path bundled = fs::path(NASH_SWARM_EXAMPLE_DATA) / "wiki-gpt2";
 
-/// Runs the main job on very little text.
+/// Runs the main job on very little text, with a tiny model unless the arguments name one.
 class QuantizeShell : public Shell {
  public:
   Result quantize(const std::string& arguments) const {
-    return run("quantize_gpt2", "--max-tokens 64 --calibration-tokens 256 " + arguments);
+    return run("quantize_gpt2", with_defaults(arguments));
   }
   /// The message of a call that must be refused and leave no file behind.
   std::string refused(const std::string& arguments) const {
-    return Shell::refused("quantize_gpt2", "--max-tokens 64 --calibration-tokens 256 " + arguments);
+    return Shell::refused("quantize_gpt2", with_defaults(arguments));
+  }
+
+ private:
+  static std::string with_defaults(const std::string& arguments) {
+    std::string all = "--max-tokens 64 --calibration-tokens 256 ";
+    if (!contains(arguments, "--model")) {
+      all += "--model '" + nash_swarm::test::tiny_model().string() + "' ";
+    }
+    return all + arguments;
   }
 };
 
@@ -140,7 +150,7 @@ TEST_CASE("command line: rules are kept, or refused before the work") {
       shell.quantize("--dry-run --fix '^wte$=b4_l4' --max-bits 4 --plan-out plan.json");
   REQUIRE(result.exit_code == done);
   const auto plan = nlohmann::json::parse(read_text(shell.folder() / "plan.json"));
-  CHECK(plan.at("matrices").at("wte").at("cells") == nlohmann::json::parse("[[256, \"b4_l4*4\"]]"));
+  CHECK(plan.at("matrices").at("wte").at("cells") == nlohmann::json::parse("[[64, \"b4_l4*2\"]]"));
 }
 
 TEST_CASE("command line: a plan is written, edited by hand, and packed") {
@@ -155,7 +165,7 @@ TEST_CASE("command line: a plan is written, edited by hand, and packed") {
   CHECK_FALSE(contains(again.err, "warning"));
 
   nlohmann::json edited = nlohmann::json::parse(text);
-  edited["matrices"]["wte"]["cells"] = nlohmann::json::parse("[[256, \"linear8*4\"]]");
+  edited["matrices"]["wte"]["cells"] = nlohmann::json::parse("[[64, \"linear8*2\"]]");
   write_text(shell.folder() / "edited.json", edited.dump());
   const Result larger = shell.quantize("--plan edited.json --out packed --report r.json");
   REQUIRE(larger.exit_code == done);

@@ -17,6 +17,7 @@
 #include "io/support.hpp"
 #include "support/products.hpp"
 #include "support/random_matrix.hpp"
+#include "support/moments.hpp"
 
 namespace {
 
@@ -33,21 +34,6 @@ using support::Row;
 using support::rows_of;
 
 nash_swarm::SerialExecutor serial;
-
-/// Rows of Gaussians in which neighbouring channels are correlated and channels differ in size.
-Row correlated(std::size_t rows, std::size_t columns, unsigned seed) {
-  std::mt19937_64 engine(seed);
-  std::normal_distribution<float> normal;
-  Row values(rows * columns);
-  for (std::size_t r = 0; r < rows; ++r) {
-    float previous = normal(engine);
-    for (std::size_t k = 0; k < columns; ++k) {
-      previous = 0.8f * previous + 0.6f * normal(engine);
-      values[r * columns + k] = previous * (k % 7 == 0 ? 2.0f : 0.5f);
-    }
-  }
-  return values;
-}
 
 Row gaussian(std::size_t count, unsigned seed) {
   std::mt19937_64 engine(seed);
@@ -79,7 +65,7 @@ TEST_CASE("payoff: the expected loss is the error of the output as it is packed"
   constexpr std::size_t out = 300;
   constexpr std::size_t in = 256;
   const Row weights = gaussian(out * in, 1);
-  const Row x = correlated(400, in, 2);
+  const Row x = support::correlated(400, in, 2);
   InputMoment moment("w", in);
   moment.add(rows_of(x, in), serial);
   const auto basis = std::make_shared<const InputBasis>("w.input", in, 256, 7);
@@ -90,6 +76,7 @@ TEST_CASE("payoff: the expected loss is the error of the output as it is packed"
   for (std::size_t f = 0; f < nash_swarm::format_count; ++f) {
     const nash_swarm::Format& format = nash_swarm::format_table[f];
     if (format.id == nash_swarm::FormatId{16}) continue;  // its errors are lost in those of float
+    if (format.family == nash_swarm::StreamFamily::hash16) continue;
     CAPTURE(format.name);
     const CellMap cells(nash_swarm::panel_count(out), nash_swarm::block_count(in), format.id);
     const nash_swarm::PackedMatrix packed =
@@ -101,8 +88,11 @@ TEST_CASE("payoff: the expected loss is the error of the output as it is packed"
     }
     // Damping counts errors that the inputs do not show: 1/sqrt(400) of the mean moment.
     const double measured = output_energy(weights, decoded, x, in) / energy;
-    CHECK(payoff.loss(f) > 0.95 * measured);
-    CHECK(payoff.loss(f) < 1.6 * measured);
+    // The first weights of a stream have few codes to choose from, and a search that carries its
+    // errors along widens targets less than nearest rounding, from which the payoff extrapolates.
+    const bool stream = format.family != nash_swarm::StreamFamily::none;
+    CHECK(payoff.loss(f) > (stream ? 0.8 : 0.95) * measured);
+    CHECK(payoff.loss(f) < (stream ? 2.4 : 1.6) * measured);
   }
 }
 
@@ -125,7 +115,7 @@ TEST_CASE("payoff: the cells of a matrix add up to it") {
   constexpr std::size_t out = 40;
   const Row weights = gaussian(out * 300, 8);
   InputMoment moment("w", 300);
-  moment.add(rows_of(correlated(9, 300, 5), 300), serial);
+  moment.add(rows_of(support::correlated(9, 300, 5), 300), serial);
   for (const std::size_t rotation : {0u, 64u}) {  // 320 channels of the basis
     const InputBasis basis("w.input", 300, rotation, 0, support::random_permutation(300, 2));
     const MatrixPayoff payoff =
@@ -184,7 +174,7 @@ TEST_CASE("payoff: the same for any number of threads") {
   const InputBasis basis("w.input", 100, 128, 0);
   const Row weights = gaussian(500 * 100, 4);
   InputMoment moment("w", 100);
-  moment.add(rows_of(correlated(9, 100, 5), 100), serial);
+  moment.add(rows_of(support::correlated(9, 100, 5), 100), serial);
   const MatrixPayoff expected =
       nash_swarm::matrix_payoff("w", rows_of(weights, 100), moment, basis, 1.0, serial);
   for (const std::size_t threads : {1u, 2u, 3u}) {

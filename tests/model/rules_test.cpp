@@ -25,10 +25,19 @@ std::string problem(const Rules& rules) {
 
 }  // namespace
 
-TEST_CASE("rules: without any all formats are left") {
+TEST_CASE("rules: without any all formats but those of the other streams are left") {
   for (const Places& places : allowed_formats({}, names)) {
-    CHECK(places == Places{0, 1, 2, 3, 4, 5, 6, 7});
+    CHECK(places == Places{0, 2, 4, 5, 7, 9, 10, 12, 14, 15, 17, 18, 19, 20, 21});
   }
+}
+
+TEST_CASE("rules: one family of window codes, the other where it is fixed") {
+  Rules rules;
+  rules.streams = nash_swarm::StreamFamily::hash16;
+  rules.fixed = {{"wte", "b3_hash32"}};
+  const auto allowed = allowed_formats(rules, names);
+  CHECK(allowed[0] == Places{0, 1, 3, 5, 6, 8, 10, 11, 13, 15, 16, 18, 19, 20, 21});
+  CHECK(allowed[3] == Places{12});
 }
 
 TEST_CASE("rules: fixed and forbidden formats where the pattern is found in the name") {
@@ -36,26 +45,26 @@ TEST_CASE("rules: fixed and forbidden formats where the pattern is found in the 
   rules.fixed = {{"^wte$", "linear8"}, {"h\\.1", "b2_l2"}};
   rules.forbidden = {{"mlp", "raw16"}, {".", "pruned"}};
   const auto allowed = allowed_formats(rules, names);
-  CHECK(allowed[0] == Places{1, 2, 3, 4, 5, 6, 7});
-  CHECK(allowed[1] == Places{1, 2, 3, 4, 5, 6});
-  CHECK(allowed[2] == Places{1});
-  CHECK(allowed[3] == Places{6});
+  CHECK(allowed[0] == Places{2, 4, 5, 7, 9, 10, 12, 14, 15, 17, 18, 19, 20, 21});
+  CHECK(allowed[1] == Places{2, 4, 5, 7, 9, 10, 12, 14, 15, 17, 18, 19, 20});
+  CHECK(allowed[2] == Places{5});
+  CHECK(allowed[3] == Places{20});
 }
 
 TEST_CASE("rules: bits per weight") {
   Rules rules;
   rules.min_bits = 2.5;
   rules.max_bits = 5.0;
-  CHECK(allowed_formats(rules, names)[0] == Places{2, 3, 4});
+  CHECK(allowed_formats(rules, names)[0] == Places{9, 10, 12, 14, 15, 17, 18});
   rules.min_bits.reset();
-  CHECK(allowed_formats(rules, names)[3] == Places{0, 1, 2, 3, 4});
+  CHECK(allowed_formats(rules, names)[3] == Places{0, 2, 4, 5, 7, 9, 10, 12, 14, 15, 17, 18});
 }
 
 TEST_CASE("rules: what cannot be kept is named") {
   Rules unknown;
   unknown.fixed = {{"wte", "b9"}};
   CHECK(problem(unknown).starts_with("rule wte=b9: unknown format"));
-  CHECK(contains(problem(unknown), "pruned, b2_l2"));
+  CHECK(contains(problem(unknown), "pruned, b1_hash16"));
   Rules nobody;
   nobody.forbidden = {{"^mlp", "b2_l2"}};
   CHECK(contains(problem(nobody), "no matrix has a name in which \"^mlp\" is found"));

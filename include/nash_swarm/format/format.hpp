@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include <nash_swarm/format/panel.hpp>
+#include <nash_swarm/format/stream.hpp>
 
 namespace nash_swarm {
 
@@ -17,22 +18,51 @@ enum class FormatId : std::uint8_t {};
 ///
 /// - `unit`: size of one integer step for weights of standard deviation 1, so that blocks of
 ///   different formats share the scale of their row.
-/// - `gaussian_noise`: mean squared error of nearest rounding on Gaussian weights of standard
-///   deviation 1; what a plan expects before anything is rounded.
-/// - `value(code)`: the integer value of a code.
-/// - `nearest(x)`: the code whose value times `unit` lies nearest to x, in units of the row's scale.
+/// - `gaussian_noise`: mean squared error of rounding Gaussian weights of standard deviation 1;
+/// what
+///   a plan expects before anything is rounded.
 template <class F>
-concept BlockFormat = requires(const std::byte* bytes, std::byte* target, BlockValues& values,
-                               const BlockCodes& codes, float x) {
+concept FormatFigures = requires(std::byte* target, const BlockCodes& codes) {
   { F::id } -> std::convertible_to<FormatId>;
   { F::name } -> std::convertible_to<std::string_view>;
   { F::block_bytes } -> std::convertible_to<std::size_t>;
   { F::unit } -> std::convertible_to<float>;
   { F::gaussian_noise } -> std::convertible_to<double>;
-  { F::nearest(x) } noexcept -> std::same_as<std::uint16_t>;
-  { F::value(codes.at[0][0]) } noexcept -> std::same_as<std::int16_t>;
-  { F::encode(codes, target) } noexcept;
-  { F::decode(bytes, values) } noexcept;
+  { F::encode(codes, target) }
+  noexcept;
 };
+
+/// A format in which a weight depends on its own code alone.
+///
+/// - `value(code)`: the integer value of a code.
+/// - `nearest(x)`: the code whose value times `unit` lies nearest to x, in units of the row's
+/// scale.
+template <class F>
+concept ScalarFormat = FormatFigures<F> &&
+    requires(const std::byte* bytes, BlockValues& values, std::uint16_t code, float x) {
+  { F::nearest(x) }
+  noexcept->std::same_as<std::uint16_t>;
+  { F::value(code) }
+  noexcept->std::same_as<std::int16_t>;
+  { F::decode(bytes, values) }
+  noexcept;
+};
+
+/// A format in which a weight depends on the window of its stream (`Stream::value`), to which its
+/// own code adds the last bits.
+template <class F>
+concept StreamFormat = FormatFigures<F> && requires(const std::byte* bytes, StreamState& state,
+                                                    BlockValues& values, std::uint16_t window) {
+  { F::twice_bits } -> std::convertible_to<unsigned>;
+  { F::Stream::family } -> std::convertible_to<StreamFamily>;
+  { F::Stream::streams } -> std::convertible_to<std::size_t>;
+  { F::Stream::value(window) }
+  noexcept->std::same_as<std::int8_t>;
+  { F::decode(bytes, state, values) }
+  noexcept;
+};
+
+template <class F>
+concept BlockFormat = ScalarFormat<F> || StreamFormat<F>;
 
 }  // namespace nash_swarm

@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include <nash_swarm/format/format.hpp>
+#include <nash_swarm/format/hash_code.hpp>
 #include <nash_swarm/format/linear_code.hpp>
 #include <nash_swarm/format/raw_code.hpp>
 #include <nash_swarm/format/scalar_code.hpp>
@@ -24,8 +25,13 @@ struct FormatList {
 };
 
 /// The formats of the library, by bytes. A new one is one struct and one entry here.
-using Formats = FormatList<PrunedCode, ScalarCode<2>, ScalarCode<3>, ScalarCode<4>, LinearCode<5>,
-                           LinearCode<6>, LinearCode<8>, RawCode>;
+using Formats =
+    FormatList<PrunedCode, HashCode<Hash16, 2>, HashCode<Hash32, 2>, HashCode<Hash16, 3>,
+               HashCode<Hash32, 3>, ScalarCode<2>, HashCode<Hash16, 4>, HashCode<Hash32, 4>,
+               HashCode<Hash16, 5>, HashCode<Hash32, 5>, ScalarCode<3>, HashCode<Hash16, 6>,
+               HashCode<Hash32, 6>, HashCode<Hash16, 7>, HashCode<Hash32, 7>, ScalarCode<4>,
+               HashCode<Hash16, 8>, HashCode<Hash32, 8>, LinearCode<5>, LinearCode<6>,
+               LinearCode<8>, RawCode>;
 
 }  // namespace NASH_SWARM_TARGET
 
@@ -36,7 +42,10 @@ struct Format {
   std::size_t block_bytes;  ///< bytes of a block of 16 rows × 64 channels
   float unit;
   double gaussian_noise;
-  void (*decode)(const std::byte*, BlockValues&) noexcept;
+  StreamFamily family;      ///< none for scalar formats
+  unsigned twice_bits = 0;  ///< of stream formats: twice the bits that a weight adds
+  /// Blocks of a panel are decoded one after the other with one state.
+  void (*decode)(const std::byte*, StreamState&, BlockValues&) noexcept;
   void (*encode)(const BlockCodes&, std::byte*) noexcept;
 
   constexpr double bits_per_weight() const noexcept {
@@ -47,9 +56,21 @@ struct Format {
 namespace detail {
 inline namespace NASH_SWARM_TARGET {
 struct FormatTable {
+  template <ScalarFormat F>
+  static void decode(const std::byte* bytes, StreamState& state, BlockValues& values) noexcept {
+    state.enter(StreamFamily::none);
+    F::decode(bytes, values);
+  }
   template <BlockFormat F>
   static constexpr Format of() {
-    return {F::id, F::name, F::block_bytes, F::unit, F::gaussian_noise, &F::decode, &F::encode};
+    if constexpr (StreamFormat<F>) {
+      return {F::id,         F::name,           F::block_bytes,
+              F::unit,       F::gaussian_noise, F::Stream::family,
+              F::twice_bits, &F::decode,        &F::encode};
+    } else {
+      return {F::id, F::name,    F::block_bytes, F::unit, F::gaussian_noise, StreamFamily::none,
+              0,     &decode<F>, &F::encode};
+    }
   }
 };
 }  // namespace NASH_SWARM_TARGET
@@ -59,7 +80,8 @@ inline namespace NASH_SWARM_TARGET {
 
 inline constexpr std::size_t format_count = Formats::size;
 
-inline constexpr std::array<Format, format_count> format_table = Formats::map<detail::FormatTable>();
+inline constexpr std::array<Format, format_count> format_table =
+    Formats::map<detail::FormatTable>();
 
 /// Place of a format in `format_table`, or `format_count` if there is none with that number.
 constexpr std::size_t format_index(FormatId id) noexcept {

@@ -89,8 +89,52 @@ inline std::vector<double> block_moments(const ErrorFeedback& feedback) {
   return blocks;
 }
 
-/// The noise of every format on a sample of the panels, rounded as they will be: at few bits errors
+/// The noise of some formats on a sample of the panels, rounded as they will be: at few bits errors
 /// that feedback moves on are so large that they widen the targets of what follows.
+/// @param formats places in `format_table`
+/// @return relative to the noise of the formats on Gaussian weights
+template <Executor E>
+std::vector<double> measured_widening(const std::string& name, TensorView<const float, 2> weights,
+                                      const InputBasis& basis, const ErrorFeedback& feedback,
+                                      const std::vector<std::size_t>& formats, E& executor) {
+  constexpr std::size_t sampled_panels = 4;
+  const std::size_t panels = weights.extent(0) / panel_rows;  // whole ones
+  const std::size_t count = std::min(sampled_panels, panels);
+  const std::size_t channels = feedback.channels();
+  std::vector<double> energies(count);
+  std::vector<std::vector<double>> losses(count, std::vector<double>(formats.size()));
+  executor.run(count, [&](std::size_t i) {
+    AlignedBuffer<float> rotated(panel_rows * channels);
+    rotate_panel(name, weights, i * panels / count * panel_rows, panel_rows, basis, rotated);
+    for (const float weight : rotated) {
+      energies[i] += static_cast<double>(weight) * static_cast<double>(weight);
+    }
+    AlignedBuffer<std::uint16_t> codes(panel_rows * channels);
+    for (std::size_t f = 0; f < formats.size(); ++f) {
+      const std::vector<FormatId> cells(channels / block_channels, format_table[formats[f]].id);
+      BFloat16 scales[panel_rows];
+      losses[i][f] =
+          round_panel_with_feedback(rotated.data(), cells, feedback, codes.data(), scales);
+    }
+  });
+  double cost = 0.0;
+  for (std::size_t j = 0; j < channels; ++j) cost += feedback.weight(j);
+  double energy = 0.0;
+  for (const double panel : energies) energy += panel;
+  const double unit = energy * cost / static_cast<double>(channels);
+  std::vector<double> widening(formats.size(), 1.0);
+  if (!(unit > 0.0)) return widening;
+  for (std::size_t f = 0; f < formats.size(); ++f) {
+    double loss = 0.0;
+    for (const auto& panel : losses) loss += panel[f];
+    widening[f] = loss / (unit * format_table[formats[f]].gaussian_noise);
+  }
+  return widening;
+}
+
+/// The noise of every format after feedback. Measured where rounding is fast; how much the targets
+/// widen depends on the size of the errors alone, so that it is interpolated over the logarithm of
+/// the noise for formats that are searched for.
 template <Executor E>
 std::array<double, format_count> measured_noise(const std::string& name,
                                                 TensorView<const float, 2> weights,
@@ -99,39 +143,23 @@ std::array<double, format_count> measured_noise(const std::string& name,
   std::array<double, format_count> noise;
   for (std::size_t f = 0; f < format_count; ++f) noise[f] = format_table[f].gaussian_noise;
   if (feedback.none()) return noise;
-  constexpr std::size_t sampled_panels = 4;
-  const std::size_t panels = weights.extent(0) / panel_rows;  // whole ones
-  const std::size_t count = std::min(sampled_panels, panels);
-  struct Sample {
-    double energy = 0.0;
-    std::array<double, format_count> loss{};
-  };
-  std::vector<Sample> samples(count);
-  executor.run(count, [&](std::size_t i) {
-    const std::size_t channels = feedback.channels();
-    AlignedBuffer<float> rotated(panel_rows * channels);
-    rotate_panel(name, weights, i * panels / count * panel_rows, panel_rows, basis, rotated);
-    for (const float weight : rotated) {
-      samples[i].energy += static_cast<double>(weight) * static_cast<double>(weight);
-    }
-    AlignedBuffer<std::uint16_t> codes(panel_rows * channels);
-    for (std::size_t f = 0; f < format_count; ++f) {
-      const std::vector<FormatId> formats(channels / block_channels, format_table[f].id);
-      BFloat16 scales[panel_rows];
-      samples[i].loss[f] =
-          round_panel_with_feedback(rotated.data(), formats, feedback, codes.data(), scales);
-    }
-  });
-  double energy = 0.0;
-  for (const Sample& sample : samples) energy += sample.energy;
-  double cost = 0.0;
-  for (std::size_t j = 0; j < feedback.channels(); ++j) cost += feedback.weight(j);
-  const double unit = energy * cost / static_cast<double>(feedback.channels());
-  if (!(unit > 0.0)) return noise;
+  std::vector<std::size_t> measured;
   for (std::size_t f = 0; f < format_count; ++f) {
-    double loss = 0.0;
-    for (const Sample& sample : samples) loss += sample.loss[f];
-    noise[f] = loss / unit;
+    if (format_table[f].family == StreamFamily::none) measured.push_back(f);
+  }
+  std::sort(measured.begin(), measured.end(), [](std::size_t a, std::size_t b) {
+    return format_table[a].gaussian_noise > format_table[b].gaussian_noise;
+  });
+  const std::vector<double> widening =
+      measured_widening(name, weights, basis, feedback, measured, executor);
+  for (std::size_t f = 0; f < format_count; ++f) {
+    const double own = format_table[f].gaussian_noise;
+    std::size_t next = 1;
+    while (next + 1 < measured.size() && format_table[measured[next]].gaussian_noise > own) ++next;
+    const double high = std::log(format_table[measured[next - 1]].gaussian_noise);
+    const double low = std::log(format_table[measured[next]].gaussian_noise);
+    const double share = std::clamp((high - std::log(own)) / (high - low), 0.0, 1.0);
+    noise[f] = own * ((1.0 - share) * widening[next - 1] + share * widening[next]);
   }
   return noise;
 }

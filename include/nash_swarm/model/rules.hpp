@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -34,6 +35,9 @@ struct Rules {
   std::optional<double> min_bits = {};     ///< fewest bits per weight that a format may have
   std::optional<double> max_bits = {};     ///< most bits per weight that a format may have
   std::optional<TimeRule> time = {};
+  /// The family of window codes to choose from: the 32-bit hash loses least, the 16-bit hash is
+  /// decoded three times as fast. Codes of the other family have to be fixed.
+  StreamFamily streams = StreamFamily::hash32;
 };
 
 namespace detail {
@@ -92,16 +96,27 @@ inline std::vector<std::vector<std::uint32_t>> allowed_formats(
   for (auto& matrix : allowed) {
     for (std::size_t f = 0; f < format_count; ++f) {
       const double bits = format_table[f].bits_per_weight();
-      matrix[f] = bits >= least && bits <= most;
+      const StreamFamily family = format_table[f].family;
+      matrix[f] = bits >= least && bits <= most &&
+                  (family == StreamFamily::none || family == rules.streams);
     }
   }
+  std::vector<std::vector<std::size_t>> fixed_formats(names.size());
   const auto restrict = [&](const FormatRule& rule, bool fixed) {
     const std::size_t format = detail::format_of_rule(rule);
     const std::vector<bool> matches = detail::names_of_rule(rule, names);
     for (std::size_t m = 0; m < names.size(); ++m) {
-      for (std::size_t f = 0; f < format_count && matches[m]; ++f) {
-        if ((f == format) != fixed) allowed[m][f] = false;
+      if (!matches[m]) continue;
+      if (!fixed) {
+        allowed[m][format] = false;
+        continue;
       }
+      const double bits = format_table[format].bits_per_weight();
+      const bool other = std::any_of(fixed_formats[m].begin(), fixed_formats[m].end(),
+                                     [&](std::size_t f) { return f != format; });
+      fixed_formats[m].push_back(format);
+      allowed[m].assign(format_count, false);
+      allowed[m][format] = !other && bits >= least && bits <= most;
     }
   };
   for (const FormatRule& rule : rules.fixed) restrict(rule, true);

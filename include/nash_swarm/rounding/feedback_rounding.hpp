@@ -25,12 +25,12 @@ struct RoundedColumn {
 
 inline namespace NASH_SWARM_TARGET {
 
-/// Table over formats: rounds one column of a panel to the nearest codes.
+/// Table over formats: rounds one column of a panel to the nearest codes; nullptr for streams.
 struct NearestColumn {
   using Function = void (*)(RoundedColumn&, const PanelColumn&, std::uint16_t*,
                             std::size_t) noexcept;
 
-  template <BlockFormat F>
+  template <ScalarFormat F>
   static void round(RoundedColumn& column, const PanelColumn& scales, std::uint16_t* codes,
                     std::size_t stride) noexcept {
     for (std::size_t row = 0; row < panel_rows; ++row) {
@@ -43,7 +43,11 @@ struct NearestColumn {
   }
   template <BlockFormat F>
   static constexpr Function of() {
-    return &round<F>;
+    if constexpr (ScalarFormat<F>) {
+      return &round<F>;
+    } else {
+      return nullptr;
+    }
   }
 };
 
@@ -65,6 +69,15 @@ struct FeedbackSums {
   double product = 0.0;  ///< errors times rounded values
   double square = 0.0;   ///< of the rounded values
 };
+
+/// The scale that serves the rounded values best: least squares under the moments.
+inline BFloat16 refitted_scale(float scale, const FeedbackSums& sums) noexcept {
+  const BFloat16 stored = to_bfloat16(scale);
+  if (!(sums.square > 0.0)) return stored;
+  const double factor = 1.0 + sums.product / sums.square;
+  const BFloat16 refitted = to_bfloat16(static_cast<float>(factor) * scale);
+  return to_float(refitted) > 0.0f && std::isfinite(to_float(refitted)) ? refitted : stored;
+}
 
 /// Rounds the 16 rows of a panel channel after channel, each error moved to the channels that
 /// follow.
@@ -121,10 +134,7 @@ inline double round_panel_with_feedback(const float* rotated, std::span<const Fo
   double loss = 0.0;
   for (std::size_t row = 0; row < panel_rows; ++row) {
     loss += sums[row].loss;
-    if (!(sums[row].square > 0.0)) continue;
-    const double factor = 1.0 + sums[row].product / sums[row].square;
-    const BFloat16 refitted = to_bfloat16(static_cast<float>(factor) * current[row]);
-    if (to_float(refitted) > 0.0f && std::isfinite(to_float(refitted))) scales[row] = refitted;
+    scales[row] = refitted_scale(current[row], sums[row]);
   }
   return loss;
 }

@@ -15,6 +15,7 @@
 #include <nash_swarm/format/packed_matrix.hpp>
 #include <nash_swarm/rounding/feedback_rounding.hpp>
 #include <nash_swarm/rounding/row_scale.hpp>
+#include <nash_swarm/rounding/search_rounding.hpp>
 
 namespace nash_swarm {
 namespace detail {
@@ -66,7 +67,9 @@ inline void round_panel(const AlignedBuffer<float>& rotated, std::size_t rows,
   const std::size_t channels = formats.size() * block_channels;
   AlignedBuffer<std::uint16_t> row_codes(panel_rows * channels);
   BFloat16 scales[panel_rows];
-  if (feedback != nullptr && !feedback->none()) {
+  if (has_streams(formats)) {
+    round_panel_by_search(rotated.data(), formats, feedback, row_codes.data(), scales);
+  } else if (feedback != nullptr && !feedback->none()) {
     round_panel_with_feedback(rotated.data(), formats, *feedback, row_codes.data(), scales);
   } else {
     for (std::size_t row = 0; row < panel_rows; ++row) {

@@ -22,11 +22,12 @@ struct RoundingSums {
 
 inline namespace NASH_SWARM_TARGET {
 
-/// Table over formats: nearest rounding of the weights of one row in one block.
+/// Table over formats: nearest rounding of the weights of one row in one block; nullptr for
+/// streams.
 struct NearestBlock {
   using Function = RoundingSums (*)(const float*, float, std::uint16_t*) noexcept;
 
-  template <BlockFormat F>
+  template <ScalarFormat F>
   static RoundingSums round(const float* weights, float inverse_scale,
                             std::uint16_t* codes) noexcept {
     // Two loops: compilers vectorise the first.
@@ -43,7 +44,11 @@ struct NearestBlock {
   }
   template <BlockFormat F>
   static constexpr Function of() {
-    return &round<F>;
+    if constexpr (ScalarFormat<F>) {
+      return &round<F>;
+    } else {
+      return nullptr;
+    }
   }
 };
 
@@ -51,7 +56,11 @@ struct NearestBlock {
 struct ClipPoint {
   template <BlockFormat F>
   static float of() {
-    return F::unit * static_cast<float>(F::value(F::nearest(1e30f)));
+    if constexpr (ScalarFormat<F>) {
+      return F::unit * static_cast<float>(F::value(F::nearest(1e30f)));
+    } else {
+      return F::unit * 126.0f;
+    }
   }
 };
 
@@ -112,7 +121,7 @@ inline RowStatistics row_statistics(std::span<const float> weights,
 
 inline namespace NASH_SWARM_TARGET {
 
-/// Rounds one row to the nearest codes and finds its scale.
+/// Rounds one row to the nearest codes of scalar formats and finds its scale.
 /// @param weights the row in its basis, 64 for every entry of `formats`
 /// @param formats format of every block of the row
 /// @param codes receives one code per weight
