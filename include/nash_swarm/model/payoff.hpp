@@ -114,7 +114,9 @@ std::vector<double> measured_widening(const std::string& name, TensorView<const 
       const std::vector<FormatId> cells(channels / block_channels, format_table[formats[f]].id);
       BFloat16 scales[panel_rows];
       losses[i][f] =
-          round_panel_with_feedback(rotated.data(), cells, feedback, codes.data(), scales);
+          has_streams(cells)
+              ? round_panel_by_search(rotated.data(), cells, &feedback, codes.data(), scales)
+              : round_panel_with_feedback(rotated.data(), cells, feedback, codes.data(), scales);
     }
   });
   double cost = 0.0;
@@ -132,9 +134,23 @@ std::vector<double> measured_widening(const std::string& name, TensorView<const 
   return widening;
 }
 
-/// The noise of every format after feedback. Measured where rounding is fast; how much the targets
-/// widen depends on the size of the errors alone, so that it is interpolated over the logarithm of
-/// the noise for formats that are searched for.
+/// Formats that are measured, by falling noise: all scalar ones, and of a stream family those of 1,
+/// 2 and 4 bits, since searches take their time.
+inline std::vector<std::size_t> measured_formats(StreamFamily family) {
+  std::vector<std::size_t> measured;
+  for (std::size_t f = 0; f < format_count; ++f) {
+    const unsigned bits = format_table[f].twice_bits;
+    if (format_table[f].family != family) continue;
+    if (bits == 0 || bits == 2 || bits == 4 || bits == 8) measured.push_back(f);
+  }
+  std::sort(measured.begin(), measured.end(), [](std::size_t a, std::size_t b) {
+    return format_table[a].gaussian_noise > format_table[b].gaussian_noise;
+  });
+  return measured;
+}
+
+/// The noise of every format after feedback. How much it exceeds the noise on Gaussian weights is
+/// measured, and interpolated over the logarithm of the latter for formats that are not.
 template <Executor E>
 std::array<double, format_count> measured_noise(const std::string& name,
                                                 TensorView<const float, 2> weights,
@@ -143,23 +159,23 @@ std::array<double, format_count> measured_noise(const std::string& name,
   std::array<double, format_count> noise;
   for (std::size_t f = 0; f < format_count; ++f) noise[f] = format_table[f].gaussian_noise;
   if (feedback.none()) return noise;
-  std::vector<std::size_t> measured;
-  for (std::size_t f = 0; f < format_count; ++f) {
-    if (format_table[f].family == StreamFamily::none) measured.push_back(f);
-  }
-  std::sort(measured.begin(), measured.end(), [](std::size_t a, std::size_t b) {
-    return format_table[a].gaussian_noise > format_table[b].gaussian_noise;
-  });
-  const std::vector<double> widening =
-      measured_widening(name, weights, basis, feedback, measured, executor);
-  for (std::size_t f = 0; f < format_count; ++f) {
-    const double own = format_table[f].gaussian_noise;
-    std::size_t next = 1;
-    while (next + 1 < measured.size() && format_table[measured[next]].gaussian_noise > own) ++next;
-    const double high = std::log(format_table[measured[next - 1]].gaussian_noise);
-    const double low = std::log(format_table[measured[next]].gaussian_noise);
-    const double share = std::clamp((high - std::log(own)) / (high - low), 0.0, 1.0);
-    noise[f] = own * ((1.0 - share) * widening[next - 1] + share * widening[next]);
+  for (const StreamFamily family :
+       {StreamFamily::none, StreamFamily::hash16, StreamFamily::hash32}) {
+    const std::vector<std::size_t> measured = measured_formats(family);
+    const std::vector<double> widening =
+        measured_widening(name, weights, basis, feedback, measured, executor);
+    for (std::size_t f = 0; f < format_count; ++f) {
+      if (format_table[f].family != family) continue;
+      const double own = format_table[f].gaussian_noise;
+      std::size_t next = 1;
+      while (next + 1 < measured.size() && format_table[measured[next]].gaussian_noise > own) {
+        ++next;
+      }
+      const double high = std::log(format_table[measured[next - 1]].gaussian_noise);
+      const double low = std::log(format_table[measured[next]].gaussian_noise);
+      const double share = std::clamp((high - std::log(own)) / (high - low), 0.0, 1.0);
+      noise[f] = own * ((1.0 - share) * widening[next - 1] + share * widening[next]);
+    }
   }
   return noise;
 }

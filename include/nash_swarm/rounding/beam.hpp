@@ -21,6 +21,15 @@ namespace detail {
 /// Values of all windows of a stream family.
 using WindowValues = std::array<std::int8_t, std::size_t{1} << window_bits>;
 
+/// Vectors of the compiler.
+template <unsigned Lanes>
+struct BeamLanes {
+  static constexpr unsigned count = Lanes;
+  using Floats [[gnu::vector_size(4 * Lanes)]] = float;
+  using Integers [[gnu::vector_size(4 * Lanes)]] = std::int32_t;
+  using Bytes [[gnu::vector_size(Lanes)]] = std::int8_t;
+};
+
 /// A code and its value.
 struct ScalarChoice {
   std::uint16_t code;

@@ -1,8 +1,10 @@
 #pragma once
 
 #include <algorithm>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <limits>
 #include <vector>
 
@@ -17,10 +19,13 @@ namespace nash_swarm {
 namespace detail {
 inline namespace NASH_SWARM_TARGET {
 
-// clang-format off: the order of these files matters
+// The order of these files matters.
+// clang-format off
 #define NASH_SWARM_REGION portable
+#define NASH_SWARM_LANES 4
 #include <nash_swarm/rounding/beam_step.inc>
 #undef NASH_SWARM_REGION
+#undef NASH_SWARM_LANES
 #if defined(NASH_SWARM_X86_REGIONS)
 #include <nash_swarm/core/region_avx2.inc>
 #include <nash_swarm/rounding/beam_step.inc>
@@ -150,9 +155,9 @@ class BeamSearch {
     for (std::size_t k = t + 1; k < last; ++k) step.shares[k % beam_lookahead] = shares[k];
   }
 
-  std::size_t best_survivor() noexcept {
+  unsigned best_survivor() noexcept {
     const float* costs = survivors().cost;
-    return static_cast<std::size_t>(std::min_element(costs, costs + alive_) - costs);
+    return static_cast<unsigned>(std::min_element(costs, costs + alive_) - costs);
   }
 
   /// Makes the best survivor's choice final, and removes the others that chose otherwise.
@@ -184,7 +189,7 @@ class BeamSearch {
       std::uint16_t& window = windows_[channel % format.streams];
       const unsigned bits =
           stream_bits(format.twice_bits, channel % block_channels / format.streams);
-      window = static_cast<std::uint16_t>((window << bits) | code);
+      window = static_cast<std::uint16_t>((unsigned{window} << bits) | code);
       value = format.unit * static_cast<float>((*format.values)[window]);
       row_.codes[channel] = static_cast<std::uint16_t>(code);
     } else {
@@ -204,7 +209,7 @@ class BeamSearch {
   }
 
   void finish(std::size_t channels) noexcept {
-    const std::size_t best = best_survivor();
+    const unsigned best = best_survivor();
     const std::uint64_t recent = survivors().recent[best];
     const std::uint64_t older = survivors().older[best];
     const std::size_t undecided = std::min<std::size_t>(channels, beam_lookahead - 1);
