@@ -23,8 +23,14 @@ using nash_swarm::ThreadPool;
 /// Tokens that run through the model at once.
 constexpr std::size_t calibration_batch = 2048;
 
-/// Tokens of the calibration text on which the loss of every matrix alone is measured.
-constexpr std::size_t measuring_tokens = 2048;
+/// Tokens of the calibration text on which the loss of every matrix alone is measured: every matrix
+/// takes a pass through the whole model, so large models get fewer.
+std::size_t measuring_tokens(std::size_t matrices, std::size_t weights) {
+  constexpr std::size_t fewest = 64;
+  constexpr std::size_t most = 2048;
+  constexpr std::size_t products = 300'000'000'000;
+  return std::clamp(products / (matrices * weights), fewest, most);
+}
 
 FloatMatrix whole_matrix(const WeightSource& source, ThreadPool& pool) {
   FloatMatrix matrix(source.out_features(), source.in_features());
@@ -188,7 +194,8 @@ void Quantizer::calibrate(std::span<const std::int32_t> tokens, const WeightProg
     model_.add(name, weights.view(), moments_.at(name), matrices_[m].basis, pool_,
                importance(checkpoint_.config(), name));
   }
-  correct_payoffs(tokens.first(std::min(tokens.size(), measuring_tokens / context * context)));
+  correct_payoffs(
+      tokens.first(std::min(tokens.size(), measuring_tokens(matrices.size(), weights_))));
 }
 
 void Quantizer::correct_payoffs(std::span<const std::int32_t> tokens) {
