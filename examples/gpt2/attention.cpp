@@ -73,4 +73,32 @@ void causal_attention(TensorView<const float, 3> queries, TensorView<const float
   });
 }
 
+void causal_attention_gradient(TensorView<const float, 2> queries, TensorView<const float, 2> keys,
+                               TensorView<const float, 2> values, std::size_t heads,
+                               TensorView<const float, 2> dout, TensorView<float, 2> dqueries,
+                               TensorView<float, 2> dkeys, TensorView<float, 2> dvalues,
+                               nash_swarm::ThreadPool& pool) {
+  const std::size_t d = queries.extent(1) / heads;
+  const float scale = 1.0f / std::sqrt(static_cast<float>(d));
+  pool.run(heads, [&](std::size_t index) {
+    const auto head = [&](auto view) {
+      return eigen_matrix(view.slice(1, index * d, (index + 1) * d));
+    };
+    RowMajorMatrix probabilities = scale * (head(queries) * head(keys).transpose());
+    for (Eigen::Index row = 0; row < probabilities.rows(); ++row) {
+      auto seen = probabilities.row(row).head(row + 1).array();
+      seen = (seen - seen.maxCoeff()).exp();
+      seen /= seen.sum();
+      probabilities.row(row).tail(probabilities.cols() - row - 1).setZero();
+    }
+    head(dvalues).noalias() = probabilities.transpose() * head(dout);
+    const RowMajorMatrix by_probability = head(dout) * head(values).transpose();
+    const Eigen::VectorXf means = probabilities.cwiseProduct(by_probability).rowwise().sum();
+    const RowMajorMatrix scores =
+        scale * probabilities.cwiseProduct(by_probability.colwise() - means);
+    head(dqueries).noalias() = scores * head(keys);
+    head(dkeys).noalias() = scores.transpose() * head(queries);
+  });
+}
+
 }  // namespace gpt2

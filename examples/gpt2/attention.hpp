@@ -18,4 +18,17 @@ void causal_attention(nash_swarm::TensorView<const float, 3> queries,
                       nash_swarm::TensorView<const float, 3> values, std::size_t heads,
                       nash_swarm::TensorView<float, 3> out, nash_swarm::ThreadPool& pool);
 
+/// The gradients of `causal_attention` over one sequence by queries, keys and values.
+/// @param queries, keys, values [length, heads · d]
+/// @param dout gradient by its result, of the same shape
+/// @param dqueries, dkeys, dvalues of the same shape, overwritten
+void causal_attention_gradient(nash_swarm::TensorView<const float, 2> queries,
+                               nash_swarm::TensorView<const float, 2> keys,
+                               nash_swarm::TensorView<const float, 2> values, std::size_t heads,
+                               nash_swarm::TensorView<const float, 2> dout,
+                               nash_swarm::TensorView<float, 2> dqueries,
+                               nash_swarm::TensorView<float, 2> dkeys,
+                               nash_swarm::TensorView<float, 2> dvalues,
+                               nash_swarm::ThreadPool& pool);
+
 }  // namespace gpt2

@@ -22,10 +22,8 @@ void for_each_row(std::size_t rows, ThreadPool& pool, Body body) {
   });
 }
 
-void gelu_in_place(RowMap x) {
-  constexpr float root_two_over_pi = 0.7978845608028654f;
-  x *= 0.5f + 0.5f * (root_two_over_pi * (x + 0.044715f * x.cube())).tanh();
-}
+constexpr float root_two_over_pi = 0.7978845608028654f;
+constexpr float cubic = 0.044715f;
 
 }  // namespace
 
@@ -46,11 +44,10 @@ void add_bias(TensorView<float, 2> y, std::span<const float> bias, ThreadPool& p
                [&](std::size_t row) { eigen_row(row_of(y, row)) += eigen_row(bias); });
 }
 
-void add_bias_gelu(TensorView<float, 2> y, std::span<const float> bias, ThreadPool& pool) {
-  for_each_row(y.extent(0), pool, [&](std::size_t row) {
-    RowMap values = eigen_row(row_of(y, row));
-    values += eigen_row(bias);
-    gelu_in_place(values);
+void gelu(TensorView<float, 2> x, ThreadPool& pool) {
+  for_each_row(x.extent(0), pool, [&](std::size_t row) {
+    RowMap values = eigen_row(row_of(x, row));
+    values *= 0.5f + 0.5f * (root_two_over_pi * (values + cubic * values.cube())).tanh();
   });
 }
 
@@ -58,6 +55,29 @@ void add_residual(TensorView<float, 2> hidden, TensorView<const float, 2> update
                   std::span<const float> bias, ThreadPool& pool) {
   for_each_row(hidden.extent(0), pool, [&](std::size_t row) {
     eigen_row(row_of(hidden, row)) += eigen_row(row_of(update, row)) + eigen_row(bias);
+  });
+}
+
+void layer_norm_gradient(TensorView<const float, 2> x, std::span<const float> weight, float epsilon,
+                         TensorView<const float, 2> dy, TensorView<float, 2> dx, ThreadPool& pool) {
+  for_each_row(x.extent(0), pool, [&](std::size_t row) {
+    const ConstRowMap from = eigen_row(row_of(x, row));
+    const Eigen::ArrayXf centred = from - from.mean();
+    const float scale = 1.0f / std::sqrt(centred.square().mean() + epsilon);
+    const Eigen::ArrayXf normal = centred * scale;
+    const Eigen::ArrayXf dnormal = eigen_row(row_of(dy, row)) * eigen_row(weight);
+    eigen_row(row_of(dx, row)) +=
+        scale * (dnormal - dnormal.mean() - normal * (dnormal * normal).mean());
+  });
+}
+
+void gelu_gradient(TensorView<const float, 2> x, TensorView<float, 2> dy, ThreadPool& pool) {
+  for_each_row(x.extent(0), pool, [&](std::size_t row) {
+    const ConstRowMap values = eigen_row(row_of(x, row));
+    const Eigen::ArrayXf tanh = (root_two_over_pi * (values + cubic * values.cube())).tanh();
+    eigen_row(row_of(dy, row)) *=
+        0.5f * (1.0f + tanh) + 0.5f * values * (1.0f - tanh.square()) * root_two_over_pi *
+                                   (1.0f + 3.0f * cubic * values.square());
   });
 }
 

@@ -18,14 +18,22 @@ void layer_norm(nash_swarm::TensorView<const float, 2> x, std::span<const float>
 void add_bias(nash_swarm::TensorView<float, 2> y, std::span<const float> bias,
               nash_swarm::ThreadPool& pool);
 
-/// y = gelu_new(y + bias) for every row: the tanh form of the Gaussian error linear unit,
+/// x := gelu_new(x): the tanh form of the Gaussian error linear unit,
 /// ½x(1 + tanh(√(2/π)(x + 0.044715x³))) (Hendrycks and Gimpel 2016, section 2).
-void add_bias_gelu(nash_swarm::TensorView<float, 2> y, std::span<const float> bias,
-                   nash_swarm::ThreadPool& pool);
+void gelu(nash_swarm::TensorView<float, 2> x, nash_swarm::ThreadPool& pool);
 
 /// hidden += update + bias for every row.
 void add_residual(nash_swarm::TensorView<float, 2> hidden,
                   nash_swarm::TensorView<const float, 2> update, std::span<const float> bias,
                   nash_swarm::ThreadPool& pool);
+
+/// dx += the gradient by the input x of `layer_norm`, given that by its output
+void layer_norm_gradient(nash_swarm::TensorView<const float, 2> x, std::span<const float> weight,
+                         float epsilon, nash_swarm::TensorView<const float, 2> dy,
+                         nash_swarm::TensorView<float, 2> dx, nash_swarm::ThreadPool& pool);
+
+/// dy := the gradient by the input x of `gelu`, given that by its output
+void gelu_gradient(nash_swarm::TensorView<const float, 2> x, nash_swarm::TensorView<float, 2> dy,
+                   nash_swarm::ThreadPool& pool);
 
 }  // namespace gpt2

@@ -73,25 +73,50 @@ FloatWeights::FloatWeights(std::shared_ptr<const WeightSource> source, bool resi
   source_->release();
 }
 
-void FloatWeights::multiply(TensorView<const float, 2> x, TensorView<float, 2> y,
-                            ThreadPool& pool) const {
-  if (x.extent(1) != in_features() || y.extent(1) != out_features() || x.extent(0) != y.extent(0)) {
-    throw Error(source_->name(), "[" + std::to_string(x.extent(0)) + ", " +
-                                     std::to_string(x.extent(1)) + "] times the matrix is not [" +
-                                     std::to_string(y.extent(0)) + ", " +
-                                     std::to_string(y.extent(1)) + "]");
-  }
-  if (kept_.rows() != 0) return multiply_slices(x, std::as_const(kept_).view(), y, pool);
+void FloatWeights::check_shapes(std::size_t out, std::size_t in, std::size_t tokens,
+                                std::size_t other_tokens) const {
+  if (in == in_features() && out == out_features() && tokens == other_tokens) return;
+  throw Error(source_->name(), "[" + std::to_string(tokens) + ", " + std::to_string(in) +
+                                   "] and [" + std::to_string(other_tokens) + ", " +
+                                   std::to_string(out) + "] are not its inputs and outputs");
+}
+
+void FloatWeights::for_each_band(
+    ThreadPool& pool,
+    const std::function<void(std::size_t, TensorView<const float, 2>)>& body) const {
+  if (kept_.rows() != 0) return body(0, kept_.view());
   const std::size_t most = std::max<std::size_t>(1, band_floats / in_features() / row_slice);
   const std::size_t band_rows = std::min(most * row_slice, out_features());
   FloatMatrix scratch(band_rows, in_features());
   for (std::size_t begin = 0; begin < out_features(); begin += band_rows) {
-    const TensorView<float, 2> target = y.slice(1, begin, std::min(begin + band_rows, y.extent(1)));
-    const TensorView<float, 2> band = scratch.view().slice(0, 0, target.extent(1));
+    const TensorView<float, 2> band =
+        scratch.view().slice(0, 0, std::min(band_rows, out_features() - begin));
     read_band(*source_, begin, band, pool);
-    multiply_slices(x, band, target, pool);
+    body(begin, band);
   }
   source_->release();
+}
+
+void FloatWeights::multiply(TensorView<const float, 2> x, TensorView<float, 2> y,
+                            ThreadPool& pool) const {
+  check_shapes(y.extent(1), x.extent(1), x.extent(0), y.extent(0));
+  for_each_band(pool, [&](std::size_t begin, TensorView<const float, 2> band) {
+    multiply_slices(x, band, y.slice(1, begin, begin + band.extent(0)), pool);
+  });
+}
+
+void FloatWeights::multiply_transposed(TensorView<const float, 2> dy, TensorView<float, 2> dx,
+                                       ThreadPool& pool) const {
+  check_shapes(dy.extent(1), dx.extent(1), dx.extent(0), dy.extent(0));
+  eigen_matrix(dx).setZero();
+  for_each_band(pool, [&](std::size_t begin, TensorView<const float, 2> band) {
+    constexpr std::size_t slice = 64;
+    const TensorView<const float, 2> part_of_dy = dy.slice(1, begin, begin + band.extent(0));
+    pool.run(ceil_divide(dy.extent(0), slice), [&](std::size_t task) {
+      eigen_matrix(part(dx, 0, task, slice)).noalias() +=
+          eigen_matrix(part(part_of_dy, 0, task, slice)) * eigen_matrix(band);
+    });
+  });
 }
 
 void FloatWeights::gather(std::span<const std::int32_t> rows, TensorView<float, 2> target) const {

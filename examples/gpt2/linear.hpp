@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <nash_swarm/core/tensor_view.hpp>
 #include <nash_swarm/core/thread_pool.hpp>
@@ -60,10 +61,22 @@ class FloatWeights {
   void multiply(nash_swarm::TensorView<const float, 2> x, nash_swarm::TensorView<float, 2> y,
                 nash_swarm::ThreadPool& pool) const;
 
+  /// dx [tokens, in] = dy [tokens, out] · W, the gradient by the input of `multiply`
+  /// @throws nash_swarm::Error if the shapes do not fit
+  void multiply_transposed(nash_swarm::TensorView<const float, 2> dy,
+                           nash_swarm::TensorView<float, 2> dx, nash_swarm::ThreadPool& pool) const;
+
   /// Copies row `rows[i]` of W into row i of `target` [rows, in].
   void gather(std::span<const std::int32_t> rows, nash_swarm::TensorView<float, 2> target) const;
 
  private:
+  /// Calls `body(begin, band)` for bands of rows of W, [rows, in] each.
+  void for_each_band(
+      nash_swarm::ThreadPool& pool,
+      const std::function<void(std::size_t, nash_swarm::TensorView<const float, 2>)>& body) const;
+  void check_shapes(std::size_t out, std::size_t in, std::size_t tokens,
+                    std::size_t other_tokens) const;
+
   std::shared_ptr<const WeightSource> source_;
   FloatMatrix kept_;  // [out, in], empty if streamed
 };
@@ -78,6 +91,7 @@ class FloatLinear : public Linear {
              nash_swarm::ThreadPool& pool) const override {
     weights_.multiply(x, y, pool);
   }
+  const FloatWeights& weights() const noexcept { return weights_; }
 
  private:
   FloatWeights weights_;
@@ -98,6 +112,7 @@ class FloatEmbedding : public TokenEmbedding {
               nash_swarm::ThreadPool& pool) const override {
     weights_.multiply(hidden, logits, pool);
   }
+  const FloatWeights& weights() const noexcept { return weights_; }
 
  private:
   FloatWeights weights_;

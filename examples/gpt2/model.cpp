@@ -92,7 +92,7 @@ TensorView<T, 3> by_sequence(TensorView<T, 2> rows, std::size_t sequences) {
 class ForwardPass {
  public:
   ForwardPass(const Model& model, std::span<const std::int32_t> tokens, std::size_t sequences,
-              KeyValueCache* cache, ThreadPool& pool, const MatrixObserver& observer)
+              KeyValueCache* cache, ThreadPool& pool, const InputObserver& observer)
       : model_(model),
         sequences_(sequences),
         cache_(cache),
@@ -109,7 +109,7 @@ class ForwardPass {
       attention_block(index);
       mlp_block(index);
     }
-    normalise(model_.ln_f);
+    normalise("ln_f", model_.ln_f);
     observe("wte", narrow_.view());
     return std::move(narrow_);
   }
@@ -130,10 +130,11 @@ class ForwardPass {
   void attention_block(std::size_t index) {
     const Layer& layer = model_.layers[index];
     const std::size_t width = model_.config.n_embd;
-    normalise(layer.ln_1);
+    normalise(part(index, "ln_1"), layer.ln_1);
     const TensorView<float, 2> mixed = wide(3 * width);
     multiply(index, "attn.c_attn", *layer.c_attn, narrow_.view(), mixed);
     add_bias(mixed, all_of(layer.c_attn_bias), pool_);
+    observe(part(index, "attn"), mixed);
     attend(index, mixed.slice(1, 0, width), mixed.slice(1, width, 2 * width),
            mixed.slice(1, 2 * width, 3 * width));
     const TensorView<float, 2> update = wide(width);
@@ -160,22 +161,29 @@ class ForwardPass {
 
   void mlp_block(std::size_t index) {
     const Layer& layer = model_.layers[index];
-    normalise(layer.ln_2);
+    normalise(part(index, "ln_2"), layer.ln_2);
     const TensorView<float, 2> inner = wide(model_.config.n_inner);
     multiply(index, "mlp.c_fc", *layer.c_fc, narrow_.view(), inner);
-    add_bias_gelu(inner, all_of(layer.c_fc_bias), pool_);
+    add_bias(inner, all_of(layer.c_fc_bias), pool_);
+    observe(part(index, "mlp.gelu"), inner);
+    gelu(inner, pool_);
     multiply(index, "mlp.c_proj", *layer.mlp_c_proj, inner, narrow_.view());
     add_residual(hidden_.view(), narrow_.view(), all_of(layer.mlp_c_proj_bias), pool_);
   }
 
-  void normalise(const LayerNorm& norm) {
+  void normalise(const std::string& name, const LayerNorm& norm) {
+    observe(name, hidden_.view());
     layer_norm(hidden_.view(), all_of(norm.weight), all_of(norm.bias),
                model_.config.layer_norm_epsilon, narrow_.view(), pool_);
   }
 
+  static std::string part(std::size_t index, const char* name) {
+    return "h." + std::to_string(index) + "." + name;
+  }
+
   void multiply(std::size_t index, const char* name, const Linear& linear,
                 TensorView<const float, 2> x, TensorView<float, 2> y) {
-    if (observer_) observe("h." + std::to_string(index) + "." + name, x);
+    observe(part(index, name), x);
     linear.apply(x, y, pool_);
   }
 
@@ -192,7 +200,7 @@ class ForwardPass {
   std::size_t sequences_;
   KeyValueCache* cache_;
   ThreadPool& pool_;
-  const MatrixObserver& observer_;
+  const InputObserver& observer_;
   FloatMatrix hidden_;
   FloatMatrix narrow_;
   AlignedBuffer<float> wide_;
@@ -241,7 +249,7 @@ KeyValueCache::KeyValueCache(const Config& config, std::size_t capacity) : capac
 }
 
 FloatMatrix hidden_states(const Model& model, std::span<const std::int32_t> tokens,
-                          std::size_t sequences, ThreadPool& pool, const MatrixObserver& observer) {
+                          std::size_t sequences, ThreadPool& pool, const InputObserver& observer) {
   check_tokens(model, tokens);
   if (sequences == 0 || tokens.empty() || tokens.size() % sequences != 0 ||
       tokens.size() / sequences > model.config.n_ctx) {
@@ -254,7 +262,7 @@ FloatMatrix hidden_states(const Model& model, std::span<const std::int32_t> toke
 }
 
 FloatMatrix hidden_states(const Model& model, std::span<const std::int32_t> tokens,
-                          KeyValueCache& cache, ThreadPool& pool, const MatrixObserver& observer) {
+                          KeyValueCache& cache, ThreadPool& pool, const InputObserver& observer) {
   check_tokens(model, tokens);
   if (tokens.empty() || tokens.size() > cache.capacity() - cache.length()) {
     throw Error("tokens",

@@ -81,10 +81,11 @@ class KeyValueCache {
   std::size_t length_ = 0;
 };
 
-/// Called with the name of a matrix and its input [tokens, in], before it is multiplied; "wte" gets
-/// the final hidden states.
-using MatrixObserver =
-    std::function<void(const std::string& matrix, nash_swarm::TensorView<const float, 2> input)>;
+/// Called with the name of a part and its input [tokens, in] before it is computed: matrices (as
+/// which "wte" gets the final hidden states), layer norms ("h.0.ln_1", "ln_f"), attention
+/// ("h.0.attn", which gets queries, keys and values) and activations ("h.0.mlp.gelu").
+using InputObserver =
+    std::function<void(const std::string& part, nash_swarm::TensorView<const float, 2> input)>;
 
 /// Runs sequences of equal length, one after the other in `tokens`, each from position 0. The whole
 /// batch goes through a layer before the next one, so that weights are streamed once per batch.
@@ -93,13 +94,13 @@ using MatrixObserver =
 /// @throws nash_swarm::Error if a token is not in the vocabulary or a sequence does not fit n_ctx
 FloatMatrix hidden_states(const Model& model, std::span<const std::int32_t> tokens,
                           std::size_t sequences, nash_swarm::ThreadPool& pool,
-                          const MatrixObserver& observer = {});
+                          const InputObserver& observer = {});
 
 /// Runs the next tokens of the one sequence whose past is in `cache`, and adds them to it.
 /// @return hidden states after the final layer norm, [tokens, n_embd]
 /// @throws nash_swarm::Error if a token is not in the vocabulary or the cache is full
 FloatMatrix hidden_states(const Model& model, std::span<const std::int32_t> tokens,
                           KeyValueCache& cache, nash_swarm::ThreadPool& pool,
-                          const MatrixObserver& observer = {});
+                          const InputObserver& observer = {});
 
 }  // namespace gpt2

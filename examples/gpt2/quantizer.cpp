@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <cstring>
 #include <iterator>
+#include <random>
 #include <utility>
 
 #include <nash_swarm/model/pack.hpp>
 
+#include "gpt2/backward.hpp"
 #include "gpt2/float_matrix.hpp"
 #include "gpt2/lone_losses.hpp"
 
@@ -15,13 +17,11 @@ namespace {
 
 using nash_swarm::DataType;
 using nash_swarm::Error;
+using nash_swarm::GradientMoment;
 using nash_swarm::InputMoment;
 using nash_swarm::OtherTensor;
 using nash_swarm::TensorView;
 using nash_swarm::ThreadPool;
-
-/// Tokens that run through the model at once.
-constexpr std::size_t calibration_batch = 2048;
 
 /// Tokens of the calibration text on which the loss of every matrix alone is measured: every matrix
 /// takes a pass through the whole model, so large models get fewer.
@@ -100,13 +100,9 @@ OtherTensor unquantized_matrix(const Checkpoint& checkpoint,
           }};
 }
 
-/// How much a relative error of a matrix's output weighs. The head's errors reach the logits as
-/// they are; those of a block matrix are a part of one of the many terms that the residual stream
-/// adds up. Without a measurement the blocks together are taken to matter as much as the head,
-/// shared equally. (One matrix at a time at 2 bits, the bundled model loses 1.8 nats per unit of
-/// relative error of wte, and 1.2 for all block matrices together.)
-double importance(const Config& config, const std::string& matrix) {
-  return matrix == "wte" ? 1.0 : 1.0 / static_cast<double>(4 * config.n_layer);
+/// Rows that share gradient moments: each head's queries, keys and values have their own.
+std::size_t rows_of_group(const Config& config, const WeightSource& matrix) {
+  return matrix.name().ends_with("attn.c_attn") ? config.head_size() : matrix.out_features();
 }
 
 }  // namespace
@@ -170,32 +166,51 @@ Quantizer::Quantizer(const Checkpoint& checkpoint, Scope scope, std::uint64_t se
 void Quantizer::calibrate(std::span<const std::int32_t> tokens, const WeightProgress& progress) {
   const auto matrices = matrices_in_scope(checkpoint_, scope_);
   moments_.clear();
+  gradients_.clear();
   for (const auto& matrix : matrices) {
-    moments_.emplace(matrix->name(), InputMoment(matrix->name(), matrix->in_features()));
+    const std::string& name = matrix->name();
+    moments_.emplace(name, InputMoment(name, matrix->in_features()));
+    gradients_.emplace(name, GradientMoment(name, matrix->out_features(), matrix->in_features(),
+                                            rows_of_group(checkpoint_.config(), *matrix)));
   }
-  const Model model = make_float_model(checkpoint_, false);
-  const auto observe = [&](const std::string& name, TensorView<const float, 2> input) {
-    if (const auto moment = moments_.find(name); moment != moments_.end()) {
-      moment->second.add(input, pool_);
-    }
-  };
-  const std::size_t context = std::min(checkpoint_.config().n_ctx, tokens.size());
-  const std::size_t windows = context == 0 ? 0 : tokens.size() / context;
-  const std::size_t windows_at_once =
-      std::max<std::size_t>(1, calibration_batch / std::max<std::size_t>(1, context));
-  for (std::size_t w = 0; w < windows; w += windows_at_once) {
-    const std::size_t count = std::min(windows_at_once, windows - w);
-    hidden_states(model, tokens.subspan(w * context, count * context), count, pool_, observe);
-    progress(weights_ * count / windows);
-  }
+  gather_moments(tokens, progress);
   for (std::size_t m = 0; m < matrices.size(); ++m) {
     const std::string& name = matrices[m]->name();
     const FloatMatrix weights = whole_matrix(*matrices[m], pool_);
-    model_.add(name, weights.view(), moments_.at(name), matrices_[m].basis, pool_,
-               importance(checkpoint_.config(), name));
+    model_.add(name, weights.view(), calibration(name), matrices_[m].basis, pool_);
   }
   correct_payoffs(
       tokens.first(std::min(tokens.size(), measuring_tokens(matrices.size(), weights_))));
+}
+
+void Quantizer::gather_moments(std::span<const std::int32_t> tokens,
+                               const WeightProgress& progress) {
+  const Model model = make_float_model(checkpoint_, false);
+  GradientObserver observer;
+  observer.matrix = [this](const std::string& name, TensorView<const float, 2> x,
+                           TensorView<const float, 2> dy) {
+    if (!in_scope(scope_, name)) return;
+    moments_.at(name).add(x, pool_);
+    gradients_.at(name).add(x, dy, pool_);
+  };
+  observer.token_embedding = [this](TensorView<const float, 2> hidden,
+                                    TensorView<const float, 2> gradient) {
+    if (!in_scope(scope_, "wte")) return;
+    moments_.at("wte").add(hidden, pool_);
+    gradients_.at("wte").add_gradient(gradient, hidden.extent(0), pool_);
+  };
+  std::mt19937_64 engine;
+  const std::size_t context = std::min(checkpoint_.config().n_ctx, tokens.size());
+  const std::size_t windows = context == 0 ? 0 : tokens.size() / context;
+  for (std::size_t w = 0; w < windows; ++w) {
+    run_backward(model, tokens.subspan(w * context, context), gradient_of_drawn_labels(engine),
+                 pool_, observer);
+    progress(weights_ / windows);
+  }
+}
+
+nash_swarm::MatrixCalibration Quantizer::calibration(const std::string& matrix) const {
+  return {moments_.at(matrix), gradients_.at(matrix)};
 }
 
 void Quantizer::correct_payoffs(std::span<const std::int32_t> tokens) {
@@ -218,7 +233,7 @@ void Quantizer::correct_payoffs(std::span<const std::int32_t> tokens) {
 
 nash_swarm::PackedMatrix Quantizer::pack(const nash_swarm::MatrixPlan& plan) const {
   const FloatMatrix weights = whole_matrix(*checkpoint_.matrix(plan.name), pool_);
-  return nash_swarm::pack(weights.view(), plan, moments_.at(plan.name), pool_);
+  return nash_swarm::pack(weights.view(), plan, calibration(plan.name), pool_);
 }
 
 nash_swarm::Plan Quantizer::plan(const nash_swarm::Budget& budget) const {

@@ -49,8 +49,8 @@ class Quantizer {
   /// Sizes of the smallest file that the rules allow; known before the calibration.
   const nash_swarm::PackedModelSizes& smallest() const noexcept { return smallest_; }
 
-  /// Runs the float model over windows of `tokens` and gathers what the matrices read, then what
-  /// every format would cost and lose.
+  /// Runs the float model over windows of `tokens`, forth and back, and gathers what the matrices
+  /// read and the gradients of their weights, then what every format would cost and lose.
   void calibrate(std::span<const std::int32_t> tokens, const WeightProgress& progress);
 
   /// @throws nash_swarm::Error if the budget is below the smallest possible, which it names
@@ -81,8 +81,10 @@ class Quantizer {
              const WeightProgress& progress) const;
 
  private:
+  void gather_moments(std::span<const std::int32_t> tokens, const WeightProgress& progress);
   /// Replaces what is assumed of the importance of every matrix by what is measured.
   void correct_payoffs(std::span<const std::int32_t> tokens);
+  nash_swarm::MatrixCalibration calibration(const std::string& matrix) const;
   nash_swarm::PackedMatrix pack(const nash_swarm::MatrixPlan& plan) const;
 
   const Checkpoint& checkpoint_;
@@ -94,7 +96,8 @@ class Quantizer {
   std::vector<nash_swarm::OtherTensor> others_;
   nash_swarm::PackedModelSizes smallest_;
   nash_swarm::Model model_;
-  std::map<std::string, nash_swarm::InputMoment> moments_;  // by matrix
+  std::map<std::string, nash_swarm::InputMoment> moments_;       // by matrix
+  std::map<std::string, nash_swarm::GradientMoment> gradients_;  // by matrix
 };
 
 }  // namespace gpt2

@@ -2,10 +2,12 @@
 
 /// Everything that a host needs to quantize its weights and to multiply by them; files are in io/.
 
+#include <nash_swarm/calibration/gradient_moment.hpp>
 #include <nash_swarm/calibration/input_moment.hpp>
-#include <nash_swarm/model/payoff.hpp>
+#include <nash_swarm/calibration/matrix_calibration.hpp>
 #include <nash_swarm/matmul.hpp>
 #include <nash_swarm/model/allocate.hpp>
 #include <nash_swarm/model/model.hpp>
 #include <nash_swarm/model/pack.hpp>
+#include <nash_swarm/model/payoff.hpp>
 #include <nash_swarm/model/plan.hpp>

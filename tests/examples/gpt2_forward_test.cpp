@@ -222,7 +222,12 @@ TEST_CASE("an observer sees the input of every matrix once, in order") {
   std::vector<float> of_head;
   const Tokens tokens = valid_tokens(0, 6);
   const std::vector<gpt2::MatrixShape> shapes = gpt2::matrix_shapes(resident_model().config);
+  const auto is_matrix = [&](const std::string& name) {
+    return std::any_of(shapes.begin(), shapes.end(),
+                       [&](const gpt2::MatrixShape& shape) { return shape.name == name; });
+  };
   const auto observe = [&](const std::string& name, TensorView<const float, 2> input) {
+    if (!is_matrix(name)) return;
     REQUIRE(names.size() < shapes.size());
     CHECK(input.extent(0) == 6);
     CHECK(input.extent(1) == shapes[names.size()].in);

@@ -80,7 +80,7 @@ TEST_CASE("payoff: the expected loss is the error of the output as it is packed"
     CAPTURE(format.name);
     const CellMap cells(nash_swarm::panel_count(out), nash_swarm::block_count(in), format.id);
     const nash_swarm::PackedMatrix packed =
-        nash_swarm::round_matrix("w", rows_of(weights, in), basis, cells, &feedback, serial);
+        nash_swarm::round_matrix("w", rows_of(weights, in), basis, cells, feedback, serial);
     Row decoded(weights.size());
     for (std::size_t row = 0; row < out; ++row) {
       nash_swarm::decode_row(packed, row,
@@ -118,7 +118,7 @@ TEST_CASE("payoff: the cells of a matrix add up to it") {
     const MatrixPayoff payoff =
         nash_swarm::matrix_payoff("w", rows_of(weights, 300), moment, basis, 0.3, serial);
     REQUIRE(payoff.panel_energy.size() == 3);
-    REQUIRE(payoff.block_moment.size() == 5);
+    REQUIRE(payoff.block_moment.front().size() == 5);
     for (std::size_t f = 0; f < nash_swarm::format_count; ++f) {
       double cells = 0.0;
       for (std::size_t p = 0; p < 3; ++p) {
@@ -144,11 +144,11 @@ TEST_CASE("payoff: a cell has the share of its rows and the moments of its rotat
   const InputBasis basis("w.input", in, 128, 0);
   const MatrixPayoff payoff =
       nash_swarm::matrix_payoff("w", rows_of(weights, in), moment, basis, 1.0, serial);
-  REQUIRE(payoff.block_moment.size() == 4);
+  REQUIRE(payoff.block_moment.front().size() == 4);
   for (std::size_t b = 0; b < 2; ++b) {
-    CHECK(payoff.block_moment[b] == doctest::Approx(4.0 * 64.0).epsilon(0.1));
-    CHECK(payoff.block_moment[2 + b] < 1.1 * 108.0 / 2.0);  // feedback makes use of the padding
-    CHECK(payoff.block_moment[2 + b] > 0.4 * 108.0 / 2.0);
+    CHECK(payoff.block_moment[0][b] == doctest::Approx(4.0 * 64.0).epsilon(0.1));
+    CHECK(payoff.block_moment[0][2 + b] < 1.1 * 108.0 / 2.0);  // feedback makes use of the padding
+    CHECK(payoff.block_moment[0][2 + b] > 0.4 * 108.0 / 2.0);
   }
   CHECK(payoff.panel_energy[0] == doctest::Approx(16.0 * payoff.panel_energy[1]).epsilon(1e-12));
 }

@@ -164,6 +164,25 @@ TEST_CASE("beam search: errors that feed back cost less than those that do not")
   CHECK(with < 0.85 * nearest);
 }
 
+TEST_CASE("beam search: the unit of the moments does not matter") {
+  constexpr std::size_t in = 128;
+  const ns::InputBasis basis("w.input", in, 0, 0);
+  const Row weights = gaussian(in, 30);
+  const std::vector<FormatId> formats(2, id_of("b3_hash32"));
+  ns::SerialExecutor serial;
+  std::vector<Rounded> rounded;
+  for (const float unit : {1.0f, 0x1p-20f, 0x1p20f}) {
+    Row x = support::correlated(500, in, 6);
+    for (float& value : x) value *= unit;
+    ns::InputMoment moment("w", in);
+    moment.add(ns::TensorView<const float, 2>(x.data(), {500, in}), serial);
+    const ns::ErrorFeedback feedback(moment, basis);
+    rounded.push_back(search(weights, formats, &feedback, ns::widest_instruction_set()));
+  }
+  CHECK(rounded[1].codes == rounded[0].codes);
+  CHECK(rounded[2].codes == rounded[0].codes);
+}
+
 TEST_CASE("beam search: short rows, and rows of zeros") {
   for (const std::size_t blocks : {1u, 2u}) {
     const std::vector<FormatId> formats(blocks, id_of("b2_hash32"));

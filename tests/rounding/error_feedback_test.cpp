@@ -63,7 +63,10 @@ PackedMatrix pack(const Row& weights, const std::shared_ptr<const InputBasis>& b
   const std::size_t in = basis->in_features();
   const CellMap cells(nash_swarm::panel_count(weights.size() / in), nash_swarm::block_count(in),
                       static_cast<nash_swarm::FormatId>(format));
-  return nash_swarm::round_matrix("w", rows_of(weights, in), basis, cells, feedback, serial);
+  return nash_swarm::round_matrix(
+      "w", rows_of(weights, in), basis, cells,
+      feedback == nullptr ? nash_swarm::PanelFeedback() : nash_swarm::PanelFeedback(*feedback),
+      serial);
 }
 
 /// Sum over rows of e H e for the errors e of a packed matrix.
@@ -188,7 +191,7 @@ TEST_CASE("error feedback: the same bytes for any number of threads") {
   const CellMap cells(nash_swarm::panel_count(100), 2, nash_swarm::FormatId{3});
   nash_swarm::ThreadPool pool(3);
   const PackedMatrix packed =
-      nash_swarm::round_matrix("w", rows_of(weights, in), basis, cells, &feedback, pool);
+      nash_swarm::round_matrix("w", rows_of(weights, in), basis, cells, feedback, pool);
   CHECK(std::equal(expected.codes().begin(), expected.codes().end(), packed.codes().begin()));
   for (std::size_t row = 0; row < 100; ++row) {
     CHECK(packed.row_scales()[row].bits == expected.row_scales()[row].bits);

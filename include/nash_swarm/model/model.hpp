@@ -39,13 +39,14 @@ class Model {
 
   /// Adds a matrix with a basis of its own.
   /// @param weights [out, in]
-  /// @param moment moments of the inputs; one that has seen nothing stands for H = I
-  /// @param importance how much the model suffers from a relative error of this matrix's output
+  /// @param calibration input moments that have seen nothing stand for H = I
+  /// @param importance how much the model suffers from a relative error of this matrix's output;
+  /// a factor on what gradients say if there are any
   /// @throws Error for a name used twice, NaN or infinity in the weights, or shapes that do not fit
   template <Executor E>
-  void add(const std::string& name, TensorView<const float, 2> weights, const InputMoment& moment,
+  void add(const std::string& name, TensorView<const float, 2> weights, const MatrixCalibration& calibration,
            E& executor, double importance = 1.0) {
-    add(name, weights, moment,
+    add(name, weights, calibration,
         std::make_shared<const InputBasis>(name + ".input", weights.extent(1),
                                            InputBasis::widest_rotation(weights.extent(1)),
                                            seed_ + matrices_.size()),
@@ -54,7 +55,7 @@ class Model {
 
   /// Adds a matrix that reads its input in a given basis, which other matrices may share.
   template <Executor E>
-  void add(const std::string& name, TensorView<const float, 2> weights, const InputMoment& moment,
+  void add(const std::string& name, TensorView<const float, 2> weights, const MatrixCalibration& calibration,
            std::shared_ptr<const InputBasis> basis, E& executor, double importance = 1.0) {
     for (const ModelMatrix& matrix : matrices_) {
       if (matrix.name == name) throw Error(name, "a matrix of this name was added before");
@@ -63,7 +64,7 @@ class Model {
     matrix.name = name;
     matrix.out_features = weights.extent(0);
     matrix.in_features = weights.extent(1);
-    matrix.payoff = matrix_payoff(name, weights, moment, *basis, importance, executor);
+    matrix.payoff = matrix_payoff(name, weights, calibration, *basis, importance, executor);
     matrix.basis = std::move(basis);
     matrices_.push_back(std::move(matrix));
   }

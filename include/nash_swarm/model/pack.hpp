@@ -9,15 +9,15 @@ namespace nash_swarm {
 inline namespace NASH_SWARM_TARGET {
 
 /// Packs one matrix as the plan says.
-/// @param moment moments of the inputs, those of the plan; one that has seen nothing for rounding
-/// every weight to its nearest code
+/// @param calibration that of the plan; input moments that have seen nothing for rounding every
+/// weight to its nearest code
 /// @param weights [out, in], the matrix that was added to the model under the plan's name
 /// @throws Error for NaN or infinity in the weights (named by index), or a shape that does not fit
 template <Executor E>
 PackedMatrix pack(TensorView<const float, 2> weights, const MatrixPlan& plan,
-                  const InputMoment& moment, E& executor) {
-  const ErrorFeedback feedback(moment, *plan.basis);
-  return round_matrix(plan.name, weights, plan.basis, plan.cells, &feedback, executor);
+                  const MatrixCalibration& calibration, E& executor) {
+  const PanelFeedback feedback(calibration, *plan.basis, weights.extent(0), executor);
+  return round_matrix(plan.name, weights, plan.basis, plan.cells, feedback, executor);
 }
 
 }  // namespace NASH_SWARM_TARGET

@@ -4,40 +4,43 @@
 #include <array>
 #include <cmath>
 #include <cstddef>
+#include <numeric>
+#include <span>
 #include <string>
 #include <vector>
 
-#include <nash_swarm/calibration/input_moment.hpp>
+#include <nash_swarm/calibration/matrix_calibration.hpp>
 #include <nash_swarm/core/error.hpp>
 #include <nash_swarm/core/executor.hpp>
 #include <nash_swarm/core/tensor_view.hpp>
 #include <nash_swarm/format/packed_matrix.hpp>
-#include <nash_swarm/rounding/error_feedback.hpp>
 #include <nash_swarm/rounding/nearest.hpp>
 
 namespace nash_swarm {
 
 /// What the cells of a matrix lose in every format, in factors: the loss of a cell is the product
-/// of a number of its panel, a number of its block and the noise of the format.
+/// of a number of its panel, a number of its block in the panel's group, and the noise of the
+/// format.
 struct MatrixPayoff {
-  std::vector<double> panel_energy;  ///< [panels] variance of the errors of the rows at noise 1,
-                                     ///< relative to the output's mean square, times importance
-  std::vector<double> block_moment;  ///< [blocks] cost of an error of the block's channels, summed
-
-  std::array<double, format_count> noise{};  ///< mean squared error after feedback, in every
-                                             ///< format, of weights of mean square 1
+  std::vector<double> panel_energy;  ///< [panels] variance of the errors at noise 1, summed over
+                                     ///< the rows as they count
+  std::vector<std::size_t> panel_group;           ///< [panels] group of rows
+  std::vector<std::vector<double>> block_moment;  ///< [groups][blocks] cost of an error of the
+                                                  ///< block's channels, summed
+  std::array<double, format_count> noise{};       ///< mean squared error after feedback, in every
+                                                  ///< format, of weights of mean square 1
 
   /// Expected loss of one cell.
   /// @param format place in `format_table`
   double cell_loss(std::size_t panel, std::size_t block, std::size_t format) const noexcept {
-    return panel_energy[panel] * block_moment[block] * noise[format];
+    return panel_energy[panel] * block_moment[panel_group[panel]][block] * noise[format];
   }
 
   /// Expected loss of the matrix if all its cells have one format.
   double loss(std::size_t format) const noexcept {
     double sum = 0.0;
     for (std::size_t p = 0; p < panel_energy.size(); ++p) {
-      for (std::size_t b = 0; b < block_moment.size(); ++b) sum += cell_loss(p, b, format);
+      for (std::size_t b = 0; b < block_moment.front().size(); ++b) sum += cell_loss(p, b, format);
     }
     return sum;
   }
@@ -81,55 +84,63 @@ WeightEnergy weight_energy(const std::string& name, TensorView<const float, 2> w
 }
 
 /// What a squared error of the channels of every block costs after feedback, summed.
-inline std::vector<double> block_moments(const ErrorFeedback& feedback) {
-  std::vector<double> blocks(feedback.channels() / block_channels);
-  for (std::size_t j = 0; j < feedback.channels(); ++j) {
-    blocks[j / block_channels] += feedback.weight(j);
+/// @param feedback nullptr for none
+inline std::vector<double> block_moments(const ErrorFeedback* feedback, std::size_t channels) {
+  std::vector<double> blocks(channels / block_channels);
+  for (std::size_t j = 0; j < channels; ++j) {
+    blocks[j / block_channels] += feedback == nullptr ? 1.0 : feedback->weight(j);
   }
   return blocks;
+}
+
+inline double squared_length(std::span<const float> values) noexcept {
+  double sum = 0.0;
+  for (const float value : values) sum += static_cast<double>(value) * static_cast<double>(value);
+  return sum;
 }
 
 /// The noise of some formats on a sample of the panels, rounded as they will be: at few bits errors
 /// that feedback moves on are so large that they widen the targets of what follows.
 /// @param formats places in `format_table`
-/// @return relative to the noise of the formats on Gaussian weights
+/// @return [format_count] relative to the noise of the formats on Gaussian weights; 1 for others
 template <Executor E>
-std::vector<double> measured_widening(const std::string& name, TensorView<const float, 2> weights,
-                                      const InputBasis& basis, const ErrorFeedback& feedback,
-                                      const std::vector<std::size_t>& formats, E& executor) {
+std::array<double, format_count> measured_widening(
+    const std::string& name, TensorView<const float, 2> weights, const InputBasis& basis,
+    const PanelFeedback& feedback, const std::vector<std::size_t>& formats, E& executor) {
   constexpr std::size_t sampled_panels = 4;
   const std::size_t panels = weights.extent(0) / panel_rows;  // whole ones
   const std::size_t count = std::min(sampled_panels, panels);
-  const std::size_t channels = feedback.channels();
-  std::vector<double> energies(count);
+  const std::size_t channels = basis.padded_features();
+  std::vector<double> units(count);
   std::vector<std::vector<double>> losses(count, std::vector<double>(formats.size()));
   executor.run(count, [&](std::size_t i) {
+    const std::size_t panel = (2 * i + 1) * panels / (2 * count);
+    const ErrorFeedback* own = feedback.of_panel(panel);
+    if (own == nullptr) return;
     AlignedBuffer<float> rotated(panel_rows * channels);
-    rotate_panel(name, weights, i * panels / count * panel_rows, panel_rows, basis, rotated);
-    for (const float weight : rotated) {
-      energies[i] += static_cast<double>(weight) * static_cast<double>(weight);
-    }
+    rotate_panel(name, weights, panel * panel_rows, panel_rows, basis, rotated);
+    const std::vector<double> blocks = block_moments(own, channels);
+    units[i] = squared_length({rotated.data(), rotated.size()}) / static_cast<double>(channels) *
+               std::accumulate(blocks.begin(), blocks.end(), 0.0);
     AlignedBuffer<std::uint16_t> codes(panel_rows * channels);
     for (std::size_t f = 0; f < formats.size(); ++f) {
       const std::vector<FormatId> cells(channels / block_channels, format_table[formats[f]].id);
       BFloat16 scales[panel_rows];
-      losses[i][f] =
-          has_streams(cells)
-              ? round_panel_by_search(rotated.data(), cells, &feedback, codes.data(), scales)
-              : round_panel_with_feedback(rotated.data(), cells, feedback, codes.data(), scales);
+      losses[i][f] = round_panel_codes(rotated.data(), cells, own, codes.data(), scales);
     }
   });
-  double cost = 0.0;
-  for (std::size_t j = 0; j < channels; ++j) cost += feedback.weight(j);
-  double energy = 0.0;
-  for (const double panel : energies) energy += panel;
-  const double unit = energy * cost / static_cast<double>(channels);
-  std::vector<double> widening(formats.size(), 1.0);
-  if (!(unit > 0.0)) return widening;
+  std::array<double, format_count> widening;
+  widening.fill(1.0);
   for (std::size_t f = 0; f < formats.size(); ++f) {
-    double loss = 0.0;
-    for (const auto& panel : losses) loss += panel[f];
-    widening[f] = loss / (unit * format_table[formats[f]].gaussian_noise);
+    // Every panel counts alike, whatever the moments of its group.
+    double sum = 0.0;
+    double measured = 0.0;
+    for (std::size_t i = 0; i < count; ++i) {
+      if (!(units[i] > 0.0)) continue;
+      sum += losses[i][f] / (units[i] * format_table[formats[f]].gaussian_noise);
+      measured += 1.0;
+    }
+    if (measured > 0.0) widening[formats[f]] = sum / measured;
   }
   return widening;
 }
@@ -155,15 +166,17 @@ template <Executor E>
 std::array<double, format_count> measured_noise(const std::string& name,
                                                 TensorView<const float, 2> weights,
                                                 const InputBasis& basis,
-                                                const ErrorFeedback& feedback, E& executor) {
-  std::array<double, format_count> noise;
-  for (std::size_t f = 0; f < format_count; ++f) noise[f] = format_table[f].gaussian_noise;
-  if (feedback.none()) return noise;
-  for (const StreamFamily family :
-       {StreamFamily::none, StreamFamily::hash16, StreamFamily::hash32}) {
+                                                const PanelFeedback& feedback, E& executor) {
+  constexpr std::array families{StreamFamily::none, StreamFamily::hash16, StreamFamily::hash32};
+  std::vector<std::size_t> all;
+  for (const StreamFamily family : families) {
     const std::vector<std::size_t> measured = measured_formats(family);
-    const std::vector<double> widening =
-        measured_widening(name, weights, basis, feedback, measured, executor);
+    all.insert(all.end(), measured.begin(), measured.end());
+  }
+  const auto widening = measured_widening(name, weights, basis, feedback, all, executor);
+  std::array<double, format_count> noise;
+  for (const StreamFamily family : families) {
+    const std::vector<std::size_t> measured = measured_formats(family);
     for (std::size_t f = 0; f < format_count; ++f) {
       if (format_table[f].family != family) continue;
       const double own = format_table[f].gaussian_noise;
@@ -174,10 +187,39 @@ std::array<double, format_count> measured_noise(const std::string& name,
       const double high = std::log(format_table[measured[next - 1]].gaussian_noise);
       const double low = std::log(format_table[measured[next]].gaussian_noise);
       const double share = std::clamp((high - std::log(own)) / (high - low), 0.0, 1.0);
-      noise[f] = own * ((1.0 - share) * widening[next - 1] + share * widening[next]);
+      noise[f] =
+          own * ((1.0 - share) * widening[measured[next - 1]] + share * widening[measured[next]]);
     }
   }
   return noise;
+}
+
+/// Variance of the errors of every panel's rows at noise 1, in nats per unit of H.
+inline std::vector<double> panel_energies(TensorView<const float, 2> weights,
+                                          const MatrixCalibration& calibration,
+                                          std::size_t channels) {
+  std::vector<double> panels(panel_count(weights.extent(0)));
+  for (std::size_t row = 0; row < weights.extent(0); ++row) {
+    double square = 0.0;
+    for (std::size_t k = 0; k < weights.extent(1); ++k) {
+      square += static_cast<double>(weights(row, k)) * static_cast<double>(weights(row, k));
+    }
+    panels[row / panel_rows] +=
+        0.5 * calibration.row_share(row) * square / static_cast<double>(channels);
+  }
+  return panels;
+}
+
+/// The same without gradients: relative to the mean square of the output, shared evenly.
+inline std::vector<double> even_panel_energies(const WeightEnergy& energy, std::size_t rows,
+                                               std::size_t channels) {
+  const double relative = energy.weighted > 0.0 ? energy.plain / energy.weighted : 0.0;
+  const double per_row = relative / static_cast<double>(channels) / static_cast<double>(rows);
+  std::vector<double> panels(panel_count(rows));
+  for (std::size_t p = 0; p < panels.size(); ++p) {
+    panels[p] = per_row * static_cast<double>(std::min(panel_rows, rows - p * panel_rows));
+  }
+  return panels;
 }
 
 }  // namespace NASH_SWARM_TARGET
@@ -188,34 +230,44 @@ inline namespace NASH_SWARM_TARGET {
 /// Expected loss of the cells of a matrix [out, in] in every format, before anything is rounded.
 ///
 /// In a rotated basis rounding errors are white: their variance in a row is the mean square of the
-/// row times the format's noise on Gaussian weights. The loss is the mean squared error of the
-/// output, with error feedback, under the input moments relative to the mean square of the output,
-/// times `importance`. The matrix's loss is shared evenly among its rows, as if all were of one
-/// length: rows differ in length because what reads them does, so a relative error of any output
-/// matters alike. (Shared by length, the bundled model's KLD on 12,288 tokens of WikiText-2 test is
-/// .125 against .118 at 3 bits and .0296 against .0229 at 4, but .199 against .218 at 2.5.)
-/// @param importance how much the model suffers from a relative error of this output
+/// row times the format's noise on Gaussian weights. With gradients the loss is in nats. Without
+/// them it is the mean squared error of the output, with error feedback, under the input moments
+/// relative to the mean square of the output, times `importance`. The matrix's loss is then shared
+/// evenly among its rows, as if all were of one length: rows differ in length because what reads
+/// them does, so a relative error of any output matters alike. (Shared by length, the bundled
+/// model's KLD on 12,288 tokens of WikiText-2 test is .125 against .118 at 3 bits and .0296 against
+/// .0229 at 4, but .199 against .218 at 2.5.)
+/// @param importance how much the model suffers from a relative error of this output; a factor on
+/// what gradients say if there are any
 /// @throws Error for NaN or infinity in the weights, or shapes that do not fit
 template <Executor E>
 MatrixPayoff matrix_payoff(const std::string& name, TensorView<const float, 2> weights,
-                           const InputMoment& moment, const InputBasis& basis, double importance,
-                           E& executor) {
-  if (moment.in_features() != weights.extent(1) || basis.in_features() != weights.extent(1)) {
-    throw Error(name, "moments of " + std::to_string(moment.in_features()) +
-                          " channels for a matrix of " + std::to_string(weights.extent(1)));
+                           const MatrixCalibration& calibration, const InputBasis& basis,
+                           double importance, E& executor) {
+  const std::size_t in = calibration.inputs().in_features();
+  if (in != weights.extent(1) || basis.in_features() != weights.extent(1)) {
+    throw Error(name, "moments of " + std::to_string(in) + " channels for a matrix of " +
+                          std::to_string(weights.extent(1)));
   }
-  const detail::WeightEnergy energy = detail::weight_energy(name, weights, moment, executor);
+  if (calibration.has_gradients() && calibration.gradients()->out_features() != weights.extent(0)) {
+    throw Error(name, "gradients of another matrix");
+  }
   const std::size_t rows = weights.extent(0);
-  const double relative = energy.weighted > 0.0 ? energy.plain / energy.weighted : 0.0;
-  const double per_row = importance * relative / static_cast<double>(basis.padded_features()) /
-                         static_cast<double>(rows);
-  const ErrorFeedback feedback(moment, basis);
-  MatrixPayoff payoff{std::vector<double>(panel_count(rows)), detail::block_moments(feedback),
-                      detail::measured_noise(name, weights, basis, feedback, executor)};
+  const std::size_t channels = basis.padded_features();
+  const auto energy = detail::weight_energy(name, weights, calibration.inputs(), executor);
+  const PanelFeedback feedback(calibration, basis, rows, executor);
+  MatrixPayoff payoff;
+  payoff.panel_energy = calibration.has_gradients()
+                            ? detail::panel_energies(weights, calibration, channels)
+                            : detail::even_panel_energies(energy, rows, channels);
+  for (double& panel : payoff.panel_energy) panel *= importance;
   for (std::size_t p = 0; p < payoff.panel_energy.size(); ++p) {
-    const std::size_t rows_of_panel = std::min(panel_rows, rows - p * panel_rows);
-    payoff.panel_energy[p] = per_row * static_cast<double>(rows_of_panel);
+    payoff.panel_group.push_back(feedback.group_of(p));
   }
+  for (const ErrorFeedback* group : feedback.groups()) {
+    payoff.block_moment.push_back(detail::block_moments(group, channels));
+  }
+  payoff.noise = detail::measured_noise(name, weights, basis, feedback, executor);
   return payoff;
 }
 

@@ -102,7 +102,12 @@ class BeamSearch {
         memory_(memory),
         search_channel_(search_channel_for(set)),
         far_(row.weights.size()),
-        near_(row.weights.size()) {}
+        near_(row.weights.size()) {
+    if (row_.feedback == nullptr) return;
+    double sum = 0.0;
+    for (std::size_t j = 0; j < row_.feedback->channels(); ++j) sum += row_.feedback->weight(j);
+    unit_ = sum / static_cast<double>(row_.feedback->channels());
+  }
 
   void run() noexcept {
     start();
@@ -148,8 +153,8 @@ class BeamSearch {
     step.target = step.weight + far_[t];
     step.price = 1.0f;
     std::fill_n(step.shares, beam_lookahead, 0.0f);
-    if (row_.feedback == nullptr || row_.feedback->none()) return;
-    step.price = static_cast<float>(row_.feedback->weight(t));
+    if (row_.feedback == nullptr) return;
+    step.price = static_cast<float>(row_.feedback->weight(t) / unit_);
     const float* shares = row_.feedback->from(t);
     const std::size_t last = std::min(row_.weights.size(), t + 1 + beam_lookahead);
     for (std::size_t k = t + 1; k < last; ++k) step.shares[k % beam_lookahead] = shares[k];
@@ -199,7 +204,7 @@ class BeamSearch {
       row_.codes[channel] = choice.code;
     }
     row_.rounded[channel] = value;
-    if (row_.feedback == nullptr || row_.feedback->none()) return;
+    if (row_.feedback == nullptr) return;
     const float error = row_.weights[channel] - value;
     const float* shares = row_.feedback->from(channel);
     const std::size_t channels = row_.weights.size();
@@ -227,6 +232,7 @@ class BeamSearch {
   std::uint16_t windows_[most_streams] = {};
   unsigned current_ = 0;
   unsigned alive_ = 1;
+  double unit_ = 1.0;  // mean weight of the channels: the margin starts at the size of costs
   float margin_ = 1.0f;
 };
 

@@ -2,12 +2,12 @@
 
 #include <cmath>
 #include <cstddef>
+#include <string>
 #include <vector>
 
 #include <Eigen/Cholesky>
 #include <Eigen/Core>
 
-#include <nash_swarm/calibration/input_moment.hpp>
 #include <nash_swarm/core/error.hpp>
 #include <nash_swarm/format/input_basis.hpp>
 
@@ -25,7 +25,9 @@ class ErrorFeedback {
   /// noise of moments that are estimated from so many inputs; at least 1e-4 of the mean moment, so
   /// that channels which are never used stay well-conditioned.
   /// @throws Error if the moments are those of another matrix. O(in³)
-  ErrorFeedback(const InputMoment& moment, const InputBasis& basis)
+  /// @tparam Moment second moments such as InputMoment or GroupMoment
+  template <class Moment>
+  ErrorFeedback(const Moment& moment, const InputBasis& basis)
       : channels_(basis.padded_features()), weight_(channels_, 1.0) {
     if (moment.in_features() != basis.in_features()) {
       throw Error(moment.name(), "moments of " + std::to_string(moment.in_features()) +
@@ -55,7 +57,8 @@ class ErrorFeedback {
   static Eigen::Index index(std::size_t value) noexcept { return static_cast<Eigen::Index>(value); }
 
   /// RᵀHR: both sides of H in the basis.
-  static Moments rotated(const InputMoment& moment, const InputBasis& basis) {
+  template <class Moment>
+  static Moments rotated(const Moment& moment, const InputBasis& basis) {
     const std::size_t in = basis.in_features();
     const std::size_t channels = basis.padded_features();
     std::vector<float> row(in);

@@ -68,6 +68,13 @@ struct FeedbackSums {
   double loss = 0.0;     ///< of the rounding errors
   double product = 0.0;  ///< errors times rounded values
   double square = 0.0;   ///< of the rounded values
+
+  /// Adds one channel: the error and the rounded value, with what feedback adds to both.
+  void add(double weight, double error, double value) noexcept {
+    loss += weight * error * error;
+    product += weight * error * value;
+    square += weight * value * value;
+  }
 };
 
 /// The scale that serves the rounded values best: least squares under the moments.
@@ -77,6 +84,19 @@ inline BFloat16 refitted_scale(float scale, const FeedbackSums& sums) noexcept {
   const double factor = 1.0 + sums.product / sums.square;
   const BFloat16 refitted = to_bfloat16(static_cast<float>(factor) * scale);
   return to_float(refitted) > 0.0f && std::isfinite(to_float(refitted)) ? refitted : stored;
+}
+
+/// Refits the scales of the rows of a panel.
+/// @return what the errors cost before, over all rows
+inline double refit_scales(const PanelColumn& current,
+                           const std::array<FeedbackSums, panel_rows>& sums,
+                           BFloat16* scales) noexcept {
+  double loss = 0.0;
+  for (std::size_t row = 0; row < panel_rows; ++row) {
+    loss += sums[row].loss;
+    scales[row] = refitted_scale(current[row], sums[row]);
+  }
+  return loss;
 }
 
 /// Rounds the 16 rows of a panel channel after channel, each error moved to the channels that
@@ -103,11 +123,8 @@ inline std::array<FeedbackSums, panel_rows> round_channels(const float* weights,
     const double weight = feedback.weight(j);
     for (std::size_t row = 0; row < panel_rows; ++row) {
       error[row] = weights[row * channels + j] - column.rounded[row];
-      const double gap = static_cast<double>(column.target[row] - column.rounded[row]);
-      const double value = static_cast<double>(values[j][row] + column.rounded[row]);
-      sums[row].loss += weight * gap * gap;
-      sums[row].product += weight * gap * value;
-      sums[row].square += weight * value * value;
+      sums[row].add(weight, static_cast<double>(column.target[row] - column.rounded[row]),
+                    static_cast<double>(values[j][row] + column.rounded[row]));
     }
     add_shares(feedback.from(j), j, error, errors);
     add_shares(feedback.from(j), j, column.rounded, values);
@@ -130,13 +147,7 @@ inline double round_panel_with_feedback(const float* rotated, std::span<const Fo
     scales[row] = round_row({rotated + row * channels, channels}, formats, codes + row * channels);
     current[row] = to_float(scales[row]);
   }
-  const auto sums = round_channels(rotated, current, formats, feedback, codes);
-  double loss = 0.0;
-  for (std::size_t row = 0; row < panel_rows; ++row) {
-    loss += sums[row].loss;
-    scales[row] = refitted_scale(current[row], sums[row]);
-  }
-  return loss;
+  return refit_scales(current, round_channels(rotated, current, formats, feedback, codes), scales);
 }
 
 }  // namespace NASH_SWARM_TARGET

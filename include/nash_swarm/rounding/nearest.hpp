@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -13,7 +14,7 @@
 #include <nash_swarm/core/executor.hpp>
 #include <nash_swarm/core/tensor_view.hpp>
 #include <nash_swarm/format/packed_matrix.hpp>
-#include <nash_swarm/rounding/feedback_rounding.hpp>
+#include <nash_swarm/rounding/panel_feedback.hpp>
 #include <nash_swarm/rounding/row_scale.hpp>
 #include <nash_swarm/rounding/search_rounding.hpp>
 
@@ -67,10 +68,8 @@ inline void round_panel(const AlignedBuffer<float>& rotated, std::size_t rows,
   const std::size_t channels = formats.size() * block_channels;
   AlignedBuffer<std::uint16_t> row_codes(panel_rows * channels);
   BFloat16 scales[panel_rows];
-  if (has_streams(formats)) {
-    round_panel_by_search(rotated.data(), formats, feedback, row_codes.data(), scales);
-  } else if (feedback != nullptr && !feedback->none()) {
-    round_panel_with_feedback(rotated.data(), formats, *feedback, row_codes.data(), scales);
+  if (feedback != nullptr || has_streams(formats)) {
+    round_panel_codes(rotated.data(), formats, feedback, row_codes.data(), scales);
   } else {
     for (std::size_t row = 0; row < panel_rows; ++row) {
       scales[row] = round_row({rotated.data() + row * channels, channels}, formats,
@@ -99,19 +98,22 @@ inline namespace NASH_SWARM_TARGET {
 /// feedback adds of the errors of the earlier channels.
 /// @param weights [out, in]
 /// @param cells format of every block of 16 rows × 64 channels of the basis
-/// @param feedback of the inputs in this basis; nullptr for none
+/// @param feedback of the inputs in this basis
 /// @throws Error for NaN or infinity (named by index), or shapes that do not fit
 /// O(out · in · log rotation_block), with feedback O(out · in²); scratch memory of one panel per
 /// thread.
 template <Executor E>
 PackedMatrix round_matrix(const std::string& name, TensorView<const float, 2> weights,
                           std::shared_ptr<const InputBasis> basis, const CellMap& cells,
-                          const ErrorFeedback* feedback, E& executor) {
+                          const PanelFeedback& feedback, E& executor) {
   const std::size_t out_features = weights.extent(0);
   if (!basis || basis->in_features() != weights.extent(1) ||
       cells.panels() != panel_count(out_features) ||
       cells.blocks() != block_count(weights.extent(1)) ||
-      (feedback != nullptr && feedback->channels() != basis->padded_features())) {
+      std::any_of(feedback.groups().begin(), feedback.groups().end(),
+                  [&](const ErrorFeedback* group) {
+                    return group != nullptr && group->channels() != basis->padded_features();
+                  })) {
     throw Error(name, "basis, cells or feedback do not fit a matrix of shape [" +
                           std::to_string(out_features) + ", " + std::to_string(weights.extent(1)) +
                           "]");
@@ -129,7 +131,7 @@ PackedMatrix round_matrix(const std::string& name, TensorView<const float, 2> we
     const std::size_t rows = std::min(panel_rows, out_features - first_row);
     AlignedBuffer<float> rotated(panel_rows * basis->padded_features());
     detail::rotate_panel(name, weights, first_row, rows, *basis, rotated);
-    detail::round_panel(rotated, rows, cells.panel(panel), feedback,
+    detail::round_panel(rotated, rows, cells.panel(panel), feedback.of_panel(panel),
                         storage->codes.data() + offsets[panel],
                         storage->row_scales.data() + first_row);
   });
@@ -149,7 +151,7 @@ template <Executor E>
 PackedMatrix round_to_nearest(const std::string& name, TensorView<const float, 2> weights,
                               std::shared_ptr<const InputBasis> basis, const CellMap& cells,
                               E& executor) {
-  return round_matrix(name, weights, std::move(basis), cells, nullptr, executor);
+  return round_matrix(name, weights, std::move(basis), cells, PanelFeedback(), executor);
 }
 
 }  // namespace NASH_SWARM_TARGET

@@ -29,24 +29,20 @@ inline bool has_streams(std::span<const FormatId> formats) noexcept {
 inline std::array<FeedbackSums, panel_rows> rounded_sums(const float* weights, const float* rounded,
                                                          std::size_t channels,
                                                          const ErrorFeedback* feedback) {
-  const bool none = feedback == nullptr || feedback->none();
   AlignedBuffer<PanelColumn> errors(channels);
   AlignedBuffer<PanelColumn> values(channels);
   std::array<FeedbackSums, panel_rows> sums{};
   for (std::size_t j = 0; j < channels; ++j) {
     PanelColumn error;
     PanelColumn value;
-    const double price = none ? 1.0 : feedback->weight(j);
+    const double weight = feedback == nullptr ? 1.0 : feedback->weight(j);
     for (std::size_t row = 0; row < panel_rows; ++row) {
       value[row] = rounded[row * channels + j];
       error[row] = weights[row * channels + j] - value[row];
-      const double gap = static_cast<double>(error[row] + errors[j][row]);
-      const double fed = static_cast<double>(value[row] + values[j][row]);
-      sums[row].loss += price * gap * gap;
-      sums[row].product += price * gap * fed;
-      sums[row].square += price * fed * fed;
+      sums[row].add(weight, static_cast<double>(error[row] + errors[j][row]),
+                    static_cast<double>(value[row] + values[j][row]));
     }
-    if (none) continue;
+    if (feedback == nullptr) continue;
     add_shares(feedback->from(j), j, error, errors);
     add_shares(feedback->from(j), j, value, values);
   }
@@ -81,13 +77,17 @@ inline double round_panel_by_search(const float* rotated, std::span<const Format
         .run();
     for (std::size_t k = 0; k < channels; ++k) values[k] *= current[row];
   }
-  double loss = 0.0;
-  const auto sums = rounded_sums(rotated, rounded.data(), channels, feedback);
-  for (std::size_t row = 0; row < panel_rows; ++row) {
-    loss += sums[row].loss;
-    scales[row] = refitted_scale(current[row], sums[row]);
-  }
-  return loss;
+  return refit_scales(current, rounded_sums(rotated, rounded.data(), channels, feedback), scales);
+}
+
+/// Rounds the rows of a panel with feedback, by search if there are streams. (Without feedback
+/// there have to be.)
+/// @return what the errors cost, over all rows
+inline double round_panel_codes(const float* rotated, std::span<const FormatId> formats,
+                                const ErrorFeedback* feedback, std::uint16_t* codes,
+                                BFloat16* scales) {
+  if (has_streams(formats)) return round_panel_by_search(rotated, formats, feedback, codes, scales);
+  return round_panel_with_feedback(rotated, formats, *feedback, codes, scales);
 }
 
 }  // namespace NASH_SWARM_TARGET

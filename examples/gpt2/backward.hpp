@@ -1,0 +1,48 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <random>
+#include <span>
+#include <string>
+
+#include <nash_swarm/core/tensor_view.hpp>
+#include <nash_swarm/core/thread_pool.hpp>
+
+#include "gpt2/model.hpp"
+
+namespace gpt2 {
+
+/// Replaces logits [tokens, vocabulary], those of the tokens from `begin` on, by the gradients of
+/// the summed loss.
+using LogitGradient =
+    std::function<void(std::size_t begin, nash_swarm::TensorView<float, 2> logits)>;
+
+/// The loss −log p(label) with labels that are given.
+LogitGradient gradient_of_labels(std::span<const std::int32_t> labels);
+
+/// The same with labels drawn from the predictions themselves; its gradients' second moments are
+/// the Fisher information. Every token takes one number of the engine.
+LogitGradient gradient_of_drawn_labels(std::mt19937_64& engine);
+
+/// Gets the gradients of a model, matrix by matrix.
+struct GradientObserver {
+  /// Input [tokens, in] of a block matrix, and the gradient by its output [tokens, out].
+  std::function<void(const std::string& matrix, nash_swarm::TensorView<const float, 2> x,
+                     nash_swarm::TensorView<const float, 2> dy)>
+      matrix;
+  /// Final hidden states, and the gradient by the token embedding [vocabulary, n_embd] in both its
+  /// roles.
+  std::function<void(nash_swarm::TensorView<const float, 2> hidden,
+                     nash_swarm::TensorView<const float, 2> gradient)>
+      token_embedding;
+};
+
+/// Runs one sequence through a float model and back.
+/// @throws nash_swarm::Error as `hidden_states` does, or if a matrix is packed
+void run_backward(const Model& model, std::span<const std::int32_t> tokens,
+                  const LogitGradient& logit_gradient, nash_swarm::ThreadPool& pool,
+                  const GradientObserver& observer);
+
+}  // namespace gpt2

@@ -1,0 +1,98 @@
+#pragma once
+
+#include <cstddef>
+#include <string>
+
+#include <nash_swarm/calibration/gradient_moment.hpp>
+#include <nash_swarm/calibration/input_moment.hpp>
+#include <nash_swarm/core/error.hpp>
+
+namespace nash_swarm {
+
+/// What is known of how errors of a matrix harm the model: moments of its inputs, and of the
+/// gradients of its weights if there is a backward pass. Refers to both and owns neither.
+class MatrixCalibration {
+ public:
+  /// Share of the input moments in a blend, against 1 for the gradient moments. They are of the
+  /// same size once both are scaled to the same trace; gradients tell more, inputs are less noisy.
+  static constexpr double input_share = 0.3;
+  /// The same for the sensitivities of rows, against rows that all count alike.
+  static constexpr double even_share = 0.05;
+
+  /// Rows count alike, and share the moments of the inputs.
+  MatrixCalibration(const InputMoment& inputs) : inputs_(&inputs) {}
+
+  /// @throws Error if the moments are of different matrices
+  MatrixCalibration(const InputMoment& inputs, const GradientMoment& gradients)
+      : inputs_(&inputs), gradients_(gradients.sequences() == 0 ? nullptr : &gradients) {
+    if (inputs.in_features() != gradients.in_features()) {
+      throw Error(inputs.name(), "moments of " + std::to_string(inputs.in_features()) +
+                                     " input channels, and gradients of " +
+                                     std::to_string(gradients.in_features()));
+    }
+  }
+
+  const InputMoment& inputs() const noexcept { return *inputs_; }
+  /// True if losses are in nats, since gradients are known.
+  bool has_gradients() const noexcept { return gradients_ != nullptr; }
+  /// nullptr for none
+  const GradientMoment* gradients() const noexcept { return gradients_; }
+
+  std::size_t groups() const noexcept { return has_gradients() ? gradients_->groups() : 1; }
+  std::size_t group_of(std::size_t row) const noexcept {
+    return has_gradients() ? row / gradients_->group_rows() : 0;
+  }
+
+  /// How much a row counts, on average 1 within a group.
+  double row_share(std::size_t row) const noexcept {
+    if (!has_gradients()) return 1.0;
+    const double mean =
+        gradients_->trace(group_of(row)) / static_cast<double>(gradients_->group_rows());
+    if (!(mean > 0.0)) return 1.0;
+    return (gradients_->row_square(row) / mean + even_share) / (1.0 + even_share);
+  }
+
+ private:
+  const InputMoment* inputs_;
+  const GradientMoment* gradients_ = nullptr;
+};
+
+/// The second moments H of a group of rows: an average row's error e costs eᵀHe.
+class GroupMoment {
+ public:
+  GroupMoment(const MatrixCalibration& calibration, std::size_t group)
+      : inputs_(&calibration.inputs()), gradients_(calibration.gradients()), group_(group) {
+    if (gradients_ == nullptr) return;
+    const double trace = gradients_->trace(group);
+    const double inputs = inputs_->trace();
+    const double blend = 1.0 + MatrixCalibration::input_share;
+    const double row = 1.0 / static_cast<double>(gradients_->group_rows());
+    gradient_factor_ = row / blend;
+    input_factor_ =
+        inputs > 0.0 ? MatrixCalibration::input_share * row * trace / inputs / blend : 0.0;
+  }
+
+  const std::string& name() const noexcept { return inputs_->name(); }
+  std::size_t in_features() const noexcept { return inputs_->in_features(); }
+  std::size_t count() const noexcept { return inputs_->count(); }
+
+  double operator()(std::size_t a, std::size_t b) const noexcept {
+    const double inputs = input_factor_ * (*inputs_)(a, b);
+    return gradients_ == nullptr ? inputs : inputs + gradient_factor_ * (*gradients_)(group_, a, b);
+  }
+
+  double trace() const noexcept {
+    double sum = 0.0;
+    for (std::size_t k = 0; k < in_features(); ++k) sum += (*this)(k, k);
+    return sum;
+  }
+
+ private:
+  const InputMoment* inputs_;
+  const GradientMoment* gradients_;
+  std::size_t group_;
+  double input_factor_ = 1.0;
+  double gradient_factor_ = 0.0;
+};
+
+}  // namespace nash_swarm

@@ -1,0 +1,66 @@
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include <nash_swarm/calibration/matrix_calibration.hpp>
+#include <nash_swarm/core/executor.hpp>
+#include <nash_swarm/format/panel.hpp>
+#include <nash_swarm/rounding/error_feedback.hpp>
+
+namespace nash_swarm {
+
+/// The error feedback of every panel of a matrix.
+class PanelFeedback {
+ public:
+  /// No feedback.
+  PanelFeedback() = default;
+
+  /// The same for all panels.
+  /// @param feedback outlives this
+  PanelFeedback(const ErrorFeedback& feedback) : groups_{nullptr_if_none(feedback)} {}
+
+  PanelFeedback(const PanelFeedback&) = delete;
+  PanelFeedback& operator=(const PanelFeedback&) = delete;
+
+  /// Every group of rows has its own; a panel has that of the group of its middle row.
+  /// @throws Error if the moments are those of another matrix. O(groups · in³)
+  template <Executor E>
+  PanelFeedback(const MatrixCalibration& calibration, const InputBasis& basis,
+                std::size_t out_features, E& executor) {
+    std::vector<std::optional<ErrorFeedback>> made(calibration.groups());
+    executor.run(made.size(), [&](std::size_t group) {
+      made[group].emplace(GroupMoment(calibration, group), basis);
+    });
+    for (auto& feedback : made) own_.push_back(std::move(*feedback));
+    for (const ErrorFeedback& feedback : own_) groups_.push_back(nullptr_if_none(feedback));
+    for (std::size_t p = 0; p < panel_count(out_features); ++p) {
+      const std::size_t middle = std::min(out_features - 1, p * panel_rows + panel_rows / 2);
+      group_of_panel_.push_back(calibration.group_of(middle));
+    }
+  }
+
+  std::size_t group_of(std::size_t panel) const noexcept {
+    return group_of_panel_.empty() ? 0 : group_of_panel_[panel];
+  }
+  /// nullptr for none
+  const ErrorFeedback* of_panel(std::size_t panel) const noexcept {
+    return groups_.empty() ? nullptr : groups_[group_of(panel)];
+  }
+  /// The feedback of every group; nullptr where there is none.
+  const std::vector<const ErrorFeedback*>& groups() const noexcept { return groups_; }
+
+ private:
+  static const ErrorFeedback* nullptr_if_none(const ErrorFeedback& feedback) noexcept {
+    return feedback.none() ? nullptr : &feedback;
+  }
+
+  std::vector<ErrorFeedback> own_;
+  std::vector<const ErrorFeedback*> groups_;
+  std::vector<std::size_t> group_of_panel_;
+};
+
+}  // namespace nash_swarm

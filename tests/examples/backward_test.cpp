@@ -1,0 +1,182 @@
+#include "gpt2/backward.hpp"
+
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <numeric>
+#include <random>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "examples/tiny_model.hpp"
+#include "gpt2/baseline_source.hpp"
+#include "gpt2/checkpoint.hpp"
+#include "gpt2/loss.hpp"
+#include "gpt2/packed.hpp"
+#include "io/support.hpp"
+
+namespace {
+
+using gpt2::FloatMatrix;
+using gpt2::Model;
+using nash_swarm::TensorView;
+using nash_swarm::ThreadPool;
+using Tokens = std::vector<std::int32_t>;
+
+const Tokens tokens = {5, 900, 17, 17, 3, 1023, 0, 88, 412, 900, 5, 5, 64, 31, 7, 2};
+const Tokens labels = {900, 17, 17, 3, 1023, 0, 88, 412, 900, 5, 5, 64, 31, 7, 2, 6};
+
+const gpt2::Checkpoint& checkpoint() {
+  static const gpt2::Checkpoint model(nash_swarm::test::tiny_model());
+  return model;
+}
+
+/// A matrix with one of its weights moved.
+class MovedMatrix : public gpt2::DerivedWeightSource {
+ public:
+  MovedMatrix(std::shared_ptr<const gpt2::WeightSource> original, std::size_t row,
+              std::size_t column, float step)
+      : DerivedWeightSource(original),
+        original_(original),
+        row_(row),
+        column_(column),
+        step_(step) {}
+
+  void read_rows(std::size_t begin, TensorView<float, 2> rows) const override {
+    original_->read_rows(begin, rows);
+    if (row_ >= begin && row_ < begin + rows.extent(0)) rows(row_ - begin, column_) += step_;
+  }
+
+ private:
+  std::shared_ptr<const gpt2::WeightSource> original_;
+  std::size_t row_;
+  std::size_t column_;
+  float step_;
+};
+
+/// The summed loss of the labels with one weight moved.
+double loss_with(const std::string& matrix, std::size_t row, std::size_t column, float step,
+                 ThreadPool& pool) {
+  const Model model =
+      gpt2::make_float_model(checkpoint(), false,
+                             [&](const std::shared_ptr<const gpt2::WeightSource>& original)
+                                 -> std::shared_ptr<const gpt2::WeightSource> {
+                               if (original->name() != matrix) return original;
+                               return std::make_shared<MovedMatrix>(original, row, column, step);
+                             });
+  const FloatMatrix hidden = gpt2::hidden_states(model, tokens, 1, pool);
+  const std::vector<double> losses = gpt2::token_losses(model, hidden.view(), labels, pool);
+  return std::accumulate(losses.begin(), losses.end(), 0.0);
+}
+
+/// The gradient of every matrix, [out, in].
+std::map<std::string, FloatMatrix> gradients(const gpt2::LogitGradient& logit_gradient,
+                                             ThreadPool& pool) {
+  std::map<std::string, FloatMatrix> result;
+  gpt2::GradientObserver observer;
+  observer.matrix = [&](const std::string& name, TensorView<const float, 2> x,
+                        TensorView<const float, 2> dy) {
+    FloatMatrix gradient(dy.extent(1), x.extent(1));
+    for (std::size_t t = 0; t < x.extent(0); ++t) {
+      for (std::size_t row = 0; row < gradient.rows(); ++row) {
+        for (std::size_t k = 0; k < gradient.columns(); ++k) {
+          gradient.view()(row, k) += dy(t, row) * x(t, k);
+        }
+      }
+    }
+    result.emplace(name, std::move(gradient));
+  };
+  observer.token_embedding = [&](TensorView<const float, 2>, TensorView<const float, 2> dw) {
+    FloatMatrix gradient(dw.extent(0), dw.extent(1));
+    std::copy_n(dw.data(), dw.size(), gradient.view().data());
+    result.emplace("wte", std::move(gradient));
+  };
+  const Model model = gpt2::make_float_model(checkpoint(), false);
+  gpt2::run_backward(model, tokens, logit_gradient, pool, observer);
+  return result;
+}
+
+}  // namespace
+
+TEST_CASE("backward: gradients are the finite differences of the loss") {
+  ThreadPool pool(2);
+  const auto found = gradients(gpt2::gradient_of_labels(labels), pool);
+  std::mt19937_64 engine(3);
+  REQUIRE(found.size() == checkpoint().matrices().size());
+  for (const auto& matrix : checkpoint().matrices()) {
+    CAPTURE(matrix->name());
+    const FloatMatrix& gradient = found.at(matrix->name());
+    REQUIRE(gradient.rows() == matrix->out_features());
+    double difference = 0.0;
+    double size = 0.0;
+    for (int sample = 0; sample < 12; ++sample) {
+      // Rows of the embedding that occur in the text, so that both its roles count.
+      const std::size_t row = matrix->name() == "wte"
+                                  ? static_cast<std::size_t>(tokens[engine() % tokens.size()])
+                                  : engine() % gradient.rows();
+      const std::size_t column = engine() % gradient.columns();
+      constexpr float step = 0.004f;
+      const double measured = (loss_with(matrix->name(), row, column, step, pool) -
+                               loss_with(matrix->name(), row, column, -step, pool)) /
+                              (2.0 * static_cast<double>(step));
+      const double computed = static_cast<double>(gradient.view()(row, column));
+      difference += (measured - computed) * (measured - computed);
+      size += measured * measured;
+    }
+    CHECK(size > 0.0);
+    CHECK(std::sqrt(difference) < 0.02 * std::sqrt(size));
+  }
+}
+
+TEST_CASE("backward: labels are drawn from the predictions") {
+  // On average over draws the gradient by the logits is 0, and its variance p(1 - p).
+  std::mt19937_64 engine(1);
+  const gpt2::LogitGradient gradient = gpt2::gradient_of_drawn_labels(engine);
+  const std::vector<float> logits = {1.0f, 0.0f, -1.0f};
+  const double probabilities[] = {0.66524096, 0.24472847, 0.09003057};
+  double sums[3] = {};
+  double squares[3] = {};
+  constexpr int draws = 20000;
+  for (int i = 0; i < draws; ++i) {
+    std::vector<float> row = logits;
+    gradient(0, TensorView<float, 2>(row.data(), {1, 3}));
+    for (std::size_t k = 0; k < 3; ++k) {
+      sums[k] += static_cast<double>(row[k]);
+      squares[k] += static_cast<double>(row[k]) * static_cast<double>(row[k]);
+    }
+  }
+  for (std::size_t k = 0; k < 3; ++k) {
+    const double variance = probabilities[k] * (1.0 - probabilities[k]);
+    CHECK(std::fabs(sums[k] / draws) < 4.0 * std::sqrt(variance / draws));
+    CHECK(squares[k] / draws == doctest::Approx(variance).epsilon(0.05));
+  }
+}
+
+TEST_CASE("backward: the same gradients for any number of threads") {
+  ThreadPool one(1);
+  ThreadPool three(3);
+  const auto expected = gradients(gpt2::gradient_of_labels(labels), one);
+  const auto found = gradients(gpt2::gradient_of_labels(labels), three);
+  for (const auto& [name, gradient] : expected) {
+    const TensorView<const float, 2> other = found.at(name).view();
+    CHECK(std::equal(other.data(), other.data() + other.size(), gradient.view().data()));
+  }
+}
+
+TEST_CASE("backward: labels and tokens outside the vocabulary are refused") {
+  ThreadPool pool(1);
+  Tokens wrong = labels;
+  wrong[3] = 1024;
+  CHECK(nash_swarm::test::message_of([&] {
+          gradients(gpt2::gradient_of_labels(wrong), pool);
+        }).starts_with("labels: token 1024 at 3 is not in the vocabulary of 1024"));
+  const Model model = gpt2::make_float_model(checkpoint(), false);
+  CHECK_THROWS_AS(gpt2::run_backward(model, Tokens{1024}, gpt2::gradient_of_labels(labels), pool,
+                                     gpt2::GradientObserver{}),
+                  nash_swarm::Error);
+}
