@@ -133,7 +133,7 @@ TEST_CASE("codes: the format table is what files rely on") {
     CHECK(format.name == row.name);
     CHECK(format.block_bytes == row.block_bytes);
     CHECK(format.bits_per_weight() == static_cast<double>(row.block_bytes) / 128.0);
-    CHECK((format.family == ns::StreamFamily::none) == (row.id < 0x50));
+    CHECK((format.family == ns::WindowFamily::none) == (row.id < 0x50));
     CHECK(ns::format_index(row.name) == index);
     ids.insert(static_cast<unsigned>(format.id));
     names.insert(format.name);
@@ -173,14 +173,14 @@ TEST_CASE("codes: a code lies in the documented bits") {
     std::vector<Place> places;
   };
   const Example examples[] = {
-      {"b2_l2", 3, 21, 0b10, {{64 + 13, 0b10 << 2}}},
+      {"b2_l2", 3, 21, 0b10, {{64 + 14, 0b10 << 2}}},
       {"b2_l2", 0, 0, 0b11, {{0, 0b11}}},
       {"b3_l3", 15, 63, 0b101, {{192 + 63, 0b01 << 6}, {256 + 64 + 63, 1 << 7}}},
-      {"b3_l3", 0, 4, 0b110, {{0, 0b10 << 2}, {256, 1 << 1}}},
-      {"b4_l4", 1, 6, 0x9, {{6, 0x90}}},
-      {"linear5", 2, 33, 0x1b, {{256 + 9, 0x0b}, {512 + 64 + 9, 0x01}}},
-      {"linear6", 7, 40, 0x2c, {{320 + 28, 0x0c}, {512 + 128 + 28, 0x20}}},
-      {"linear8", 9, 50, 200, {{768 + 38, 200}}},
+      {"b3_l3", 0, 9, 0b110, {{1, 0b10 << 2}, {256 + 1, 1 << 1}}},
+      {"b4_l4", 1, 17, 0x9, {{6, 0x90}}},
+      {"linear5", 2, 40, 0x1b, {{256 + 9, 0x0b}, {512 + 64 + 9, 0x01}}},
+      {"linear6", 7, 34, 0x2c, {{320 + 28, 0x0c}, {512 + 128 + 28, 0x20}}},
+      {"linear8", 9, 52, 200, {{768 + 38, 200}}},
       {"raw16", 4, 11, 32768 + 0x1234, {{320 + 18, 0x34}, {320 + 19, 0x12}}},
       {"raw16", 15, 62, 32768 - 2, {{31 * 64 + 60, 0xfe}, {31 * 64 + 61, 0xff}}},
   };

@@ -16,21 +16,18 @@ namespace ns = nash_swarm;
 using ns::BlockCodes;
 using ns::BlockValues;
 using ns::Format;
-using ns::StreamFamily;
-using ns::StreamState;
+using ns::WindowFamily;
 
 namespace {
 
-std::vector<const Format*> stream_formats() {
+std::vector<const Format*> hash_formats() {
   std::vector<const Format*> formats;
   for (const Format& format : ns::format_table) {
-    if (format.family != StreamFamily::none) formats.push_back(&format);
+    if (format.family == WindowFamily::hash16 || format.family == WindowFamily::hash32) {
+      formats.push_back(&format);
+    }
   }
   return formats;
-}
-
-std::size_t streams_of(const Format& format) {
-  return format.family == StreamFamily::hash16 ? 2 : 1;
 }
 
 unsigned bits_at(const Format& format, std::size_t step) {
@@ -38,8 +35,8 @@ unsigned bits_at(const Format& format, std::size_t step) {
 }
 
 /// The sum of the masked bytes of window × multiplier, with 64-bit arithmetic.
-int hash_value(StreamFamily family, std::uint64_t window) {
-  const bool narrow = family == StreamFamily::hash16;
+int hash_value(WindowFamily family, std::uint64_t window) {
+  const bool narrow = family == WindowFamily::hash16;
   const std::uint64_t product = window * (narrow ? ns::Hash16::multiplier : ns::Hash32::multiplier);
   int sum = narrow ? -127 : -126;
   for (unsigned byte = 0; byte < (narrow ? 2u : 4u); ++byte) {
@@ -54,34 +51,38 @@ BlockCodes random_codes(const Format& format, std::uint64_t seed) {
   for (auto& row : codes.at) {
     for (std::size_t k = 0; k < ns::block_channels; ++k) {
       row[k] =
-          static_cast<std::uint16_t>(random.below(1u << bits_at(format, k / streams_of(format))));
+          static_cast<std::uint16_t>(random.below(1u << bits_at(format, k)));
     }
   }
   return codes;
 }
 
-/// The streams as strings of bits, and their values by definition.
-class PlainStreams {
- public:
-  void restart() {
-    for (auto& row : windows_) row[0] = row[1] = 0;
-  }
-  BlockValues values(const Format& format, const BlockCodes& codes) {
-    BlockValues values;
-    for (std::size_t row = 0; row < ns::panel_rows; ++row) {
-      for (std::size_t k = 0; k < ns::block_channels; ++k) {
-        std::uint64_t& window = windows_[row][k % streams_of(format)];
-        const unsigned bits = bits_at(format, k / streams_of(format));
-        window = ((window << bits) + codes.at[row][k]) % 65536;
-        values.at[row][k] = static_cast<std::int16_t>(hash_value(format.family, window));
+/// The streams as strings of bits, and their values by definition: a window is the last 16 bits of
+/// its tile's ring.
+BlockValues plain_values(const Format& format, const BlockCodes& codes) {
+  BlockValues values;
+  for (std::size_t tile = 0; tile < 8; ++tile) {
+    std::string ring;
+    std::vector<std::size_t> ends;
+    for (std::size_t row = 0; row < 16; ++row) {
+      for (std::size_t k = 0; k < 8; ++k) {
+        for (unsigned bit = bits_at(format, k); bit-- > 0;) {
+          ring += (codes.at[row][8 * tile + k] >> bit) % 2 == 0 ? '0' : '1';
+        }
+        ends.push_back(ring.size());
       }
     }
-    return values;
+    for (std::size_t i = 0; i < ends.size(); ++i) {
+      std::uint64_t window = 0;
+      for (std::size_t bit = 0; bit < 16; ++bit) {
+        window = 2 * window + (ring[(ends[i] + ring.size() - 16 + bit) % ring.size()] == '1');
+      }
+      values.at[i / 8][8 * tile + i % 8] =
+          static_cast<std::int16_t>(hash_value(format.family, window));
+    }
   }
-
- private:
-  std::uint64_t windows_[ns::panel_rows][2] = {};
-};
+  return values;
+}
 
 std::vector<std::byte> encoded(const Format& format, const BlockCodes& codes) {
   std::vector<std::byte> bytes(format.block_bytes + 8, std::byte{0xa5});
@@ -98,40 +99,15 @@ bool equal(const BlockValues& a, const BlockValues& b) {
 
 }  // namespace
 
-TEST_CASE("hash codes: values are those of the windows, across blocks of one family") {
-  const auto formats = stream_formats();
+TEST_CASE("hash codes: values are those of the windows") {
+  const auto formats = hash_formats();
   REQUIRE(formats.size() == 14);
-  for (const Format* first : formats) {
-    for (const Format* second : formats) {
-      if (first->family != second->family) continue;
-      CAPTURE(first->name);
-      CAPTURE(second->name);
-      PlainStreams plain;
-      StreamState state;
-      BlockValues decoded;
-      for (const Format* format : {first, second, first}) {
-        const BlockCodes codes = random_codes(*format, format->twice_bits);
-        format->decode(encoded(*format, codes).data(), state, decoded);
-        CHECK(equal(decoded, plain.values(*format, codes)));
-      }
-    }
-  }
-}
-
-TEST_CASE("hash codes: streams start anew after a block of another family") {
-  const Format& narrow = ns::format_table[ns::format_index("b2_hash16")];
-  const Format& wide = ns::format_table[ns::format_index("b2.5_hash32")];
-  const Format& scalar = ns::format_table[ns::format_index("b3_l3")];
-  StreamState state;
-  BlockValues decoded;
-  for (const Format* other : {&narrow, &scalar}) {
-    for (const Format* format : {&wide, other, &wide}) {
-      const BlockCodes codes = random_codes(wide, 9);
-      const std::vector<std::byte> bytes = encoded(*format, codes);
-      format->decode(bytes.data(), state, decoded);
-      if (format == &wide) CHECK(equal(decoded, PlainStreams().values(wide, codes)));
-    }
-    state = {};
+  for (const Format* format : formats) {
+    CAPTURE(format->name);
+    const BlockCodes codes = random_codes(*format, format->twice_bits);
+    BlockValues decoded;
+    format->decode(encoded(*format, codes).data(), decoded);
+    CHECK(equal(decoded, plain_values(*format, codes)));
   }
 }
 
@@ -145,12 +121,13 @@ TEST_CASE("hash codes: a code lies in the documented bits") {
     unsigned value;
   };
   const Example examples[] = {
-      {"b2_hash32", 0, 0, 0b11, 3, 0xc0},          // the highest bits of word 0
-      {"b2_hash32", 5, 16, 0b10, 64 + 23, 0x80},   // channel 16 opens word 1
-      {"b3_hash32", 1, 9, 0b101, 4, 0b10100},      // bits 27 … 29 from the top
-      {"b1.5_hash32", 0, 1, 0b10, 3, 0b01000000},  // one bit before it
-      {"b1_hash16", 2, 1, 1, 8 + 3, 0x80},         // the odd channels are the second stream
-      {"b4_hash16", 15, 62, 0xf, 7 * 64 + 60, 0x0f},
+      {"b2_hash32", 0, 0, 0b11, 1, 0xc0},               // the highest bits of word 0
+      {"b2_hash32", 5, 16, 0b10, 64 + 21, 0x80},        // the second pair of tiles opens word 1
+      {"b2_hash16", 5, 8, 0b10, 20 + 3, 0x80},          // the second tile of a pair: upper half
+      {"b3_hash32", 1, 4, 0b101, 4, 0b1010},            // bits 12 … 14 of 16 from the top
+      {"b3_hash32", 1, 5, 0b001, 64 + 5, 0b01000000},   // bits 15 … 17: the last in word 1
+      {"b1.5_hash32", 0, 1, 0b10, 1, 0b01000000},       // one bit before it
+      {"b4_hash16", 15, 63, 0xf, 7 * 64 + 62, 0x0f},
   };
   for (const Example& example : examples) {
     CAPTURE(example.format);

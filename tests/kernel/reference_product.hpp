@@ -17,13 +17,15 @@ inline unsigned byte_at(const std::byte* bytes, std::size_t place) {
   return std::to_integer<unsigned>(bytes[place]);
 }
 
-/// `width` bits of (row, channel) in a plane: byte 4·row + channel mod 4 of a 64-byte vector, which
-/// is shared by 8/width groups of four channels, the first group in the lowest bits.
+/// `width` bits of (row, channel) in a plane. Four channels that are 8 apart make a group: 32·a + i,
+/// 32·a + 8 + i, … share the lanes of vector 8·a + i, the first in byte 4·row, the second in byte
+/// 4·row + 1. A 64-byte vector of the plane is shared by 8/width groups, the first in the lowest
+/// bits.
 inline unsigned plane_bits(const std::byte* plane, std::size_t width, std::size_t row,
                            std::size_t channel) {
-  const std::size_t group = channel / 4;
+  const std::size_t group = channel / 32 * 8 + channel % 8;
   const std::size_t shared = 8 / width;
-  const unsigned byte = byte_at(plane, 64 * (group / shared) + 4 * row + channel % 4);
+  const unsigned byte = byte_at(plane, 64 * (group / shared) + 4 * row + channel % 32 / 8);
   return (byte >> (width * (group % shared))) & ((1u << width) - 1u);
 }
 

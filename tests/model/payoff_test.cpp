@@ -76,7 +76,7 @@ TEST_CASE("payoff: the expected loss is the error of the output as it is packed"
   for (std::size_t f = 0; f < nash_swarm::format_count; ++f) {
     const nash_swarm::Format& format = nash_swarm::format_table[f];
     if (format.id == nash_swarm::FormatId{16}) continue;  // its errors are lost in those of float
-    if (format.family == nash_swarm::StreamFamily::hash16) continue;
+    if (format.family == nash_swarm::WindowFamily::hash16) continue;
     CAPTURE(format.name);
     const CellMap cells(nash_swarm::panel_count(out), nash_swarm::block_count(in), format.id);
     const nash_swarm::PackedMatrix packed =

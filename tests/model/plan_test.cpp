@@ -88,18 +88,21 @@ struct Tables {
         once += matrix.basis->stored_bytes();
       }
       const std::size_t blocks = (matrix.in_features + 63) / 64;
+      const std::vector<std::uint32_t> formats =
+          nash_swarm::allowed_formats({}, {matrix.name}).front();
       for (std::size_t p = 0; p < (matrix.out_features + 15) / 16; ++p) {
         for (std::size_t b = 0; b < blocks; ++b) {
           const std::size_t player = first.size() - 1;
           if (b > 0) edges.push_back({player - 1, player, 2});
-          for (std::size_t f = 0; f < nash_swarm::format_count; ++f) {
+          for (const std::uint32_t f : formats) {
             bytes.push_back(nash_swarm::format_table[f].block_bytes + (b == 0 ? 1 : 0) +
                             (p + b == 0 ? once : 0));
             loss.push_back(matrix.payoff.cell_loss(p, b, f));
           }
           first.push_back(bytes.size());
-          strategy.push_back(
-              static_cast<std::uint32_t>(nash_swarm::format_index(plan[matrix.name].cells(p, b))));
+          const auto format = std::find(formats.begin(), formats.end(),
+                                        nash_swarm::format_index(plan[matrix.name].cells(p, b)));
+          strategy.push_back(static_cast<std::uint32_t>(format - formats.begin()));
         }
       }
     }

@@ -25,7 +25,7 @@ std::string problem(const Rules& rules) {
 
 }  // namespace
 
-TEST_CASE("rules: without any all formats but those of the other streams are left") {
+TEST_CASE("rules: without any all formats but those of the other windows are left") {
   for (const Places& places : allowed_formats({}, names)) {
     CHECK(places == Places{0, 2, 4, 5, 7, 9, 10, 12, 14, 15, 17, 18, 19, 20, 21});
   }
@@ -33,7 +33,7 @@ TEST_CASE("rules: without any all formats but those of the other streams are lef
 
 TEST_CASE("rules: one family of window codes, the other where it is fixed") {
   Rules rules;
-  rules.streams = nash_swarm::StreamFamily::hash16;
+  rules.windows = nash_swarm::WindowFamily::hash16;
   rules.fixed = {{"wte", "b3_hash32"}};
   const auto allowed = allowed_formats(rules, names);
   CHECK(allowed[0] == Places{0, 1, 3, 5, 6, 8, 10, 11, 13, 15, 16, 18, 19, 20, 21});

@@ -80,7 +80,7 @@ double square(const Row& a) {
 TEST_CASE("nearest: every format has its expected error on Gaussian rows") {
   const Row weights = gaussian(256 * 256, 1);
   for (const nash_swarm::Format& format : nash_swarm::format_table) {
-    if (format.family != nash_swarm::StreamFamily::none) continue;  // not rounded to the nearest
+    if (format.family != nash_swarm::WindowFamily::none) continue;  // not rounded to the nearest
     for (const std::size_t rotation : {0u, 256u}) {
       CAPTURE(format.name);
       CAPTURE(rotation);
@@ -121,7 +121,7 @@ TEST_CASE("nearest: rows of zeros are stored exactly in every format") {
 
 TEST_CASE("nearest: constant rows are exact up to the rounding of their scale") {
   for (const nash_swarm::Format& format : nash_swarm::format_table) {
-    if (format.family != nash_swarm::StreamFamily::none) continue;  // not rounded to the nearest
+    if (format.family != nash_swarm::WindowFamily::none) continue;  // not rounded to the nearest
     if (format.block_bytes == 0) continue;
     for (const float constant : {0.7f, -3e-5f}) {
       CAPTURE(format.name);
@@ -156,7 +156,7 @@ TEST_CASE("nearest: one outlier costs no more than a step of the scale that clip
 TEST_CASE("nearest: rows too small to be scaled become zeros") {
   for (const float tiny : {std::numeric_limits<float>::denorm_min(), 1e-40f, 2e-38f}) {
     for (const nash_swarm::Format& format : nash_swarm::format_table) {
-    if (format.family != nash_swarm::StreamFamily::none) continue;  // not rounded to the nearest
+    if (format.family != nash_swarm::WindowFamily::none) continue;  // not rounded to the nearest
       CAPTURE(tiny);
       CAPTURE(format.name);
       const Row weights(130, tiny);
@@ -244,7 +244,7 @@ TEST_CASE("nearest: the bytes do not depend on the threads") {
 TEST_CASE("row scale: no neighbour of the scale is much better") {
   std::vector<std::uint16_t> codes(256);
   for (const nash_swarm::Format& format : nash_swarm::format_table) {
-    if (format.family != nash_swarm::StreamFamily::none) continue;  // not rounded to the nearest
+    if (format.family != nash_swarm::WindowFamily::none) continue;  // not rounded to the nearest
     if (format.block_bytes == 0 || format.bits_per_weight() > 4.0) continue;  // fine ones vary more
     const std::vector<FormatId> formats(4, format.id);
     for (unsigned seed = 10; seed < 20; ++seed) {

@@ -76,7 +76,9 @@ void unpack_codes(const std::byte* bytes, BlockCodes& codes) noexcept {
   }
   for (std::size_t v = 0; v < detail::block_vectors; ++v) {
     for (std::size_t row = 0; row < panel_rows; ++row) {
-      for (std::size_t k = 0; k < 4; ++k) codes.at[row][4 * v + k] = vectors[v][4 * row + k];
+      for (std::size_t byte = 0; byte < 4; ++byte) {
+        codes.at[row][lane_channel(v, byte)] = vectors[v][4 * row + byte];
+      }
     }
   }
 }
@@ -91,8 +93,9 @@ void pack_codes(const BlockCodes& codes, std::byte* bytes) noexcept {
   std::uint8_t vectors[detail::block_vectors][detail::vector_bytes];
   for (std::size_t v = 0; v < detail::block_vectors; ++v) {
     for (std::size_t row = 0; row < panel_rows; ++row) {
-      for (std::size_t k = 0; k < 4; ++k) {
-        vectors[v][4 * row + k] = static_cast<std::uint8_t>(codes.at[row][4 * v + k]);
+      for (std::size_t byte = 0; byte < 4; ++byte) {
+        vectors[v][4 * row + byte] =
+            static_cast<std::uint8_t>(codes.at[row][lane_channel(v, byte)]);
       }
     }
   }

@@ -6,7 +6,7 @@
 #include <string_view>
 
 #include <nash_swarm/format/panel.hpp>
-#include <nash_swarm/format/stream.hpp>
+#include <nash_swarm/format/window_code.hpp>
 
 namespace nash_swarm {
 
@@ -22,13 +22,16 @@ enum class FormatId : std::uint8_t {};
 /// what
 ///   a plan expects before anything is rounded.
 template <class F>
-concept FormatFigures = requires(std::byte* target, const BlockCodes& codes) {
+concept FormatFigures = requires(std::byte* target, const BlockCodes& codes,
+                                 const std::byte* bytes, BlockValues& values) {
   { F::id } -> std::convertible_to<FormatId>;
   { F::name } -> std::convertible_to<std::string_view>;
   { F::block_bytes } -> std::convertible_to<std::size_t>;
   { F::unit } -> std::convertible_to<float>;
   { F::gaussian_noise } -> std::convertible_to<double>;
   { F::encode(codes, target) }
+  noexcept;
+  { F::decode(bytes, values) }
   noexcept;
 };
 
@@ -38,31 +41,27 @@ concept FormatFigures = requires(std::byte* target, const BlockCodes& codes) {
 /// - `nearest(x)`: the code whose value times `unit` lies nearest to x, in units of the row's
 /// scale.
 template <class F>
-concept ScalarFormat = FormatFigures<F> &&
-    requires(const std::byte* bytes, BlockValues& values, std::uint16_t code, float x) {
+concept ScalarFormat = FormatFigures<F> && requires(std::uint16_t code, float x) {
   { F::nearest(x) }
   noexcept->std::same_as<std::uint16_t>;
   { F::value(code) }
   noexcept->std::same_as<std::int16_t>;
-  { F::decode(bytes, values) }
-  noexcept;
 };
 
-/// A format in which a weight depends on the window of its stream (`Stream::value`), to which its
-/// own code adds the last bits.
+/// A format in which a weight depends on the window of its stream, to which its own code adds the
+/// last bits.
+///
+/// - `value(window)`: the integer value of a window.
 template <class F>
-concept StreamFormat = FormatFigures<F> && requires(const std::byte* bytes, StreamState& state,
-                                                    BlockValues& values, std::uint16_t window) {
+concept WindowFormat = FormatFigures<F> && requires(std::uint16_t window) {
+  { F::family } -> std::convertible_to<WindowFamily>;
+  { F::window_bits } -> std::convertible_to<unsigned>;
   { F::twice_bits } -> std::convertible_to<unsigned>;
-  { F::Stream::family } -> std::convertible_to<StreamFamily>;
-  { F::Stream::streams } -> std::convertible_to<std::size_t>;
-  { F::Stream::value(window) }
+  { F::value(window) }
   noexcept->std::same_as<std::int8_t>;
-  { F::decode(bytes, state, values) }
-  noexcept;
 };
 
 template <class F>
-concept BlockFormat = ScalarFormat<F> || StreamFormat<F>;
+concept BlockFormat = ScalarFormat<F> || WindowFormat<F>;
 
 }  // namespace nash_swarm

@@ -42,10 +42,9 @@ struct Format {
   std::size_t block_bytes;  ///< bytes of a block of 16 rows × 64 channels
   float unit;
   double gaussian_noise;
-  StreamFamily family;      ///< none for scalar formats
-  unsigned twice_bits = 0;  ///< of stream formats: twice the bits that a weight adds
-  /// Blocks of a panel are decoded one after the other with one state.
-  void (*decode)(const std::byte*, StreamState&, BlockValues&) noexcept;
+  WindowFamily family;  ///< none for scalar formats
+  unsigned twice_bits;  ///< of window codes: twice the bits that a weight adds
+  void (*decode)(const std::byte*, BlockValues&) noexcept;
   void (*encode)(const BlockCodes&, std::byte*) noexcept;
 
   constexpr double bits_per_weight() const noexcept {
@@ -56,21 +55,16 @@ struct Format {
 namespace detail {
 inline namespace NASH_SWARM_TARGET {
 struct FormatTable {
-  template <ScalarFormat F>
-  static void decode(const std::byte* bytes, StreamState& state, BlockValues& values) noexcept {
-    state.enter(StreamFamily::none);
-    F::decode(bytes, values);
-  }
   template <BlockFormat F>
   static constexpr Format of() {
-    if constexpr (StreamFormat<F>) {
-      return {F::id,         F::name,           F::block_bytes,
-              F::unit,       F::gaussian_noise, F::Stream::family,
-              F::twice_bits, &F::decode,        &F::encode};
-    } else {
-      return {F::id, F::name,    F::block_bytes, F::unit, F::gaussian_noise, StreamFamily::none,
-              0,     &decode<F>, &F::encode};
+    WindowFamily family = WindowFamily::none;
+    unsigned twice_bits = 0;
+    if constexpr (WindowFormat<F>) {
+      family = F::family;
+      twice_bits = F::twice_bits;
     }
+    return {F::id, F::name, F::block_bytes, F::unit, F::gaussian_noise, family, twice_bits,
+            &F::decode, &F::encode};
   }
 };
 }  // namespace NASH_SWARM_TARGET

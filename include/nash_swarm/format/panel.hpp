@@ -8,11 +8,11 @@
 /// The panel layout: how the codes of 16 output rows lie in memory.
 ///
 /// A panel is 16 output rows, and a block is 64 input channels of a panel: 1,024 weights, the
-/// smallest piece that has a format of its own. A block of 8-bit codes is 16 vectors of 64 bytes;
-/// vector v holds channels 4v … 4v + 3 of all rows, the code of (row, channel) in byte
-/// 4·row + channel mod 4. So one 32-bit lane of a register is one row, which is what a four-byte dot
-/// product with four broadcast activations wants. Narrower codes keep this order and share bytes:
-/// see code_planes.hpp.
+/// smallest piece that has a format of its own. A block of 8-bit codes is 16 vectors of 64 bytes; a
+/// 32-bit lane is one row, and its four bytes are four channels (`lane_channel`), which is what a
+/// four-byte dot product with four broadcast activations wants. The channels of a lane are 8 apart,
+/// so that 8 consecutive channels lie in the same byte of 8 consecutive vectors. Narrower codes keep
+/// this order and share bytes: see code_planes.hpp.
 namespace nash_swarm {
 
 inline constexpr std::size_t panel_rows = 16;
@@ -33,6 +33,11 @@ inline namespace NASH_SWARM_TARGET {
 
 constexpr std::size_t round_up(std::size_t value, std::size_t multiple) noexcept {
   return (value + multiple - 1) / multiple * multiple;
+}
+
+/// The channel of a block whose codes lie in that byte of the 32-bit lanes of that vector.
+constexpr std::size_t lane_channel(std::size_t vector, std::size_t byte) noexcept {
+  return 32 * (vector / 8) + 8 * byte + vector % 8;
 }
 
 /// Number of panels of a matrix with that many output features; the last one is padded.

@@ -88,10 +88,9 @@ inline void decode_row(const PackedMatrix& matrix, std::size_t row, TensorView<f
   const std::byte* codes = matrix.panel_codes(panel);
   const float scale = to_float(matrix.row_scales()[row]);
   BlockValues block;
-  StreamState streams;
   for (std::size_t b = 0; b < matrix.cells().blocks(); ++b) {
     const Format& format = format_table[format_index(matrix.cells()(panel, b))];
-    format.decode(codes, streams, block);
+    format.decode(codes, block);
     codes += format.block_bytes;
     for (std::size_t k = 0; k < block_channels; ++k) {
       values[b * block_channels + k] =

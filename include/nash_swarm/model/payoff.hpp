@@ -145,9 +145,9 @@ std::array<double, format_count> measured_widening(
   return widening;
 }
 
-/// Formats that are measured, by falling noise: all scalar ones, and of a stream family those of 1,
+/// Formats that are measured, by falling noise: all scalar ones, and of a window family those of 1,
 /// 2 and 4 bits, since searches take their time.
-inline std::vector<std::size_t> measured_formats(StreamFamily family) {
+inline std::vector<std::size_t> measured_formats(WindowFamily family) {
   std::vector<std::size_t> measured;
   for (std::size_t f = 0; f < format_count; ++f) {
     const unsigned bits = format_table[f].twice_bits;
@@ -167,15 +167,15 @@ std::array<double, format_count> measured_noise(const std::string& name,
                                                 TensorView<const float, 2> weights,
                                                 const InputBasis& basis,
                                                 const PanelFeedback& feedback, E& executor) {
-  constexpr std::array families{StreamFamily::none, StreamFamily::hash16, StreamFamily::hash32};
+  constexpr std::array families{WindowFamily::none, WindowFamily::hash16, WindowFamily::hash32};
   std::vector<std::size_t> all;
-  for (const StreamFamily family : families) {
+  for (const WindowFamily family : families) {
     const std::vector<std::size_t> measured = measured_formats(family);
     all.insert(all.end(), measured.begin(), measured.end());
   }
   const auto widening = measured_widening(name, weights, basis, feedback, all, executor);
   std::array<double, format_count> noise;
-  for (const StreamFamily family : families) {
+  for (const WindowFamily family : families) {
     const std::vector<std::size_t> measured = measured_formats(family);
     for (std::size_t f = 0; f < format_count; ++f) {
       if (format_table[f].family != family) continue;

@@ -37,7 +37,7 @@ struct Rules {
   std::optional<TimeRule> time = {};
   /// The family of window codes to choose from: the 32-bit hash loses least, the 16-bit hash is
   /// decoded three times as fast. Codes of the other family have to be fixed.
-  StreamFamily streams = StreamFamily::hash32;
+  WindowFamily windows = WindowFamily::hash32;
 };
 
 namespace detail {
@@ -96,9 +96,9 @@ inline std::vector<std::vector<std::uint32_t>> allowed_formats(
   for (auto& matrix : allowed) {
     for (std::size_t f = 0; f < format_count; ++f) {
       const double bits = format_table[f].bits_per_weight();
-      const StreamFamily family = format_table[f].family;
+      const WindowFamily family = format_table[f].family;
       matrix[f] = bits >= least && bits <= most &&
-                  (family == StreamFamily::none || family == rules.streams);
+                  (family == WindowFamily::none || family == rules.windows);
     }
   }
   std::vector<std::vector<std::size_t>> fixed_formats(names.size());

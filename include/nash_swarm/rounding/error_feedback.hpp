@@ -47,6 +47,8 @@ class ErrorFeedback {
   bool none() const noexcept { return factor_.size() == 0; }
   /// What a squared error of channel j costs after feedback.
   double weight(std::size_t j) const noexcept { return weight_[j]; }
+  /// What an error of channel i adds to the squares of the targets that follow, as their mean.
+  double reach(std::size_t i) const noexcept { return reach_.empty() ? 0.0 : reach_[i]; }
   /// Shares of an error of channel i that add to the targets of all channels; those of j ≤ i are
   /// not to be used. Not to be asked if there is no feedback.
   const float* from(std::size_t i) const noexcept { return factor_.data() + i * channels_; }
@@ -87,20 +89,23 @@ class ErrorFeedback {
     const Moments lower = cholesky.matrixL();
     if (cholesky.info() != Eigen::Success || !lower.allFinite()) return;
     factor_.resize(channels_ * channels_);
+    reach_.resize(channels_);
     const std::size_t last = channels_ - 1;
     for (std::size_t j = 0; j < channels_; ++j) {
       const double pivot = lower(index(last - j), index(last - j));
       weight_[j] = pivot * pivot;
       // Column j of U holds what the errors of i < j add to the target of j.
       for (std::size_t i = 0; i < j; ++i) {
-        factor_[i * channels_ + j] =
-            static_cast<float>(lower(index(last - i), index(last - j)) / pivot);
+        const double share = lower(index(last - i), index(last - j)) / pivot;
+        factor_[i * channels_ + j] = static_cast<float>(share);
+        reach_[i] += share * share / static_cast<double>(channels_);
       }
     }
   }
 
   std::size_t channels_;
   std::vector<double> weight_;
+  std::vector<double> reach_;
   std::vector<float> factor_;  // row i: shares of an error of channel i
 };
 

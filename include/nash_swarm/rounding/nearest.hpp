@@ -15,8 +15,8 @@
 #include <nash_swarm/core/tensor_view.hpp>
 #include <nash_swarm/format/packed_matrix.hpp>
 #include <nash_swarm/rounding/panel_feedback.hpp>
+#include <nash_swarm/rounding/panel_rounding.hpp>
 #include <nash_swarm/rounding/row_scale.hpp>
-#include <nash_swarm/rounding/search_rounding.hpp>
 
 namespace nash_swarm {
 namespace detail {
@@ -68,7 +68,7 @@ inline void round_panel(const AlignedBuffer<float>& rotated, std::size_t rows,
   const std::size_t channels = formats.size() * block_channels;
   AlignedBuffer<std::uint16_t> row_codes(panel_rows * channels);
   BFloat16 scales[panel_rows];
-  if (feedback != nullptr || has_streams(formats)) {
+  if (feedback != nullptr || has_windows(formats)) {
     round_panel_codes(rotated.data(), formats, feedback, row_codes.data(), scales);
   } else {
     for (std::size_t row = 0; row < panel_rows; ++row) {

@@ -23,7 +23,7 @@ struct RoundingSums {
 inline namespace NASH_SWARM_TARGET {
 
 /// Table over formats: nearest rounding of the weights of one row in one block; nullptr for
-/// streams.
+/// windows.
 struct NearestBlock {
   using Function = RoundingSums (*)(const float*, float, std::uint16_t*) noexcept;
 

@@ -60,13 +60,12 @@ inline void multiply_panel(const PackedMatrix& matrix, std::size_t panel, const 
   std::int32_t sums[token_tile][panel_rows] = {};
   double totals[token_tile][panel_rows] = {};
   BlockValues weights;
-  StreamState streams;
   const std::span<const FormatId> formats = matrix.cells().panel(panel);
   const std::byte* codes = matrix.panel_codes(panel);
   const std::size_t blocks_per_scale = x.scale_block() / block_channels;
   for (std::size_t b = 0; b < formats.size(); ++b) {
     const Format& format = format_table[format_index(formats[b])];
-    format.decode(codes, streams, weights);
+    format.decode(codes, weights);
     codes += format.block_bytes;
     multiply_block(weights, x, first_token, tokens, b * block_channels, sums);
     const bool scale_ends = (b + 1) % blocks_per_scale == 0;

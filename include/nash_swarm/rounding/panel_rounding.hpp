@@ -1,0 +1,274 @@
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include <nash_swarm/core/aligned_buffer.hpp>
+#include <nash_swarm/rounding/error_feedback.hpp>
+#include <nash_swarm/rounding/row_scale.hpp>
+#include <nash_swarm/rounding/viterbi.hpp>
+
+namespace nash_swarm {
+namespace detail {
+
+/// One number for every row of a panel.
+using PanelColumn = std::array<float, panel_rows>;
+
+inline namespace NASH_SWARM_TARGET {
+
+/// True if a block has window codes, which have to be searched for.
+inline bool has_windows(std::span<const FormatId> formats) noexcept {
+  return std::any_of(formats.begin(), formats.end(), [](FormatId id) {
+    return format_table[format_index(id)].family != WindowFamily::none;
+  });
+}
+
+/// Table over formats: rounds one column of a panel to the nearest codes; nullptr for windows.
+struct NearestColumn {
+  using Function = void (*)(const PanelColumn&, PanelColumn&, std::uint16_t*,
+                            std::size_t) noexcept;
+
+  template <ScalarFormat F>
+  static void round(const PanelColumn& targets, PanelColumn& rounded, std::uint16_t* codes,
+                    std::size_t stride) noexcept {
+    for (std::size_t row = 0; row < panel_rows; ++row) {
+      const std::uint16_t code = F::nearest(targets[row]);
+      codes[row * stride] = code;
+      rounded[row] = F::unit * static_cast<float>(F::value(code));
+    }
+  }
+  template <BlockFormat F>
+  static constexpr Function of() {
+    if constexpr (ScalarFormat<F>) {
+      return &round<F>;
+    } else {
+      return nullptr;
+    }
+  }
+};
+
+inline constexpr auto nearest_column_table = Formats::map<NearestColumn>();
+
+/// Sums over the channels of a row, weighed by what an error of the channel costs.
+struct FeedbackSums {
+  double loss = 0.0;     ///< of the rounding errors
+  double product = 0.0;  ///< errors times rounded values
+  double square = 0.0;   ///< of the rounded values
+};
+
+/// Rounds the 16 rows of a panel, channel after channel or tile after tile, each error moved to the
+/// channels that follow. Everything is in units of the rows' scales.
+class PanelRounding {
+ public:
+  /// @param weights [channels] columns of the panel
+  /// @param alive 1 for every row, 0 for rows without a scale, whose values are all 0
+  /// @param formats of its blocks
+  /// @param feedback nullptr for none
+  /// @param codes receives [16, channels]
+  PanelRounding(const AlignedBuffer<PanelColumn>& weights, const PanelColumn& alive,
+                std::span<const FormatId> formats, const ErrorFeedback* feedback,
+                std::uint16_t* codes)
+      : weights_(weights),
+        alive_(alive),
+        formats_(formats),
+        feedback_(feedback),
+        codes_(codes),
+        rounded_(weights.size()),
+        moved_(weights.size()) {}
+
+  void run(InstructionSet set) {
+    TileSearch search(set);
+    for (std::size_t b = 0; b < formats_.size(); ++b) {
+      const std::size_t format = format_index(formats_[b]);
+      const std::size_t end = (b + 1) * block_channels;
+      for (std::size_t j = b * block_channels; j < end;) {
+        if (nearest_column_table[format] != nullptr) {
+          round_column(format, j);
+          j += 1;
+        } else {
+          round_tile(window_table(format), j, search);
+          j += tile_channels;
+        }
+      }
+    }
+  }
+
+  /// Rounded values, [channels].
+  const AlignedBuffer<PanelColumn>& rounded() const noexcept { return rounded_; }
+
+  /// What the errors and the rounded values add up to, for every row.
+  std::array<FeedbackSums, panel_rows> sums() {
+    std::array<FeedbackSums, panel_rows> sums{};
+    AlignedBuffer<PanelColumn> values(weights_.size());  // what feedback adds to rounded values
+    for (std::size_t j = 0; j < weights_.size(); ++j) {
+      const double weight = feedback_ == nullptr ? 1.0 : feedback_->weight(j);
+      for (std::size_t row = 0; row < panel_rows; ++row) {
+        const double error =
+            static_cast<double>(weights_[j][row] - rounded_[j][row] + moved_[j][row]);
+        const double value = static_cast<double>(rounded_[j][row] + values[j][row]);
+        sums[row].loss += weight * error * error;
+        sums[row].product += weight * error * value;
+        sums[row].square += weight * value * value;
+      }
+      if (feedback_ != nullptr) spread(&rounded_[j], j, 1, j + 1, values);
+    }
+    return sums;
+  }
+
+ private:
+  void round_column(std::size_t format, std::size_t j) {
+    PanelColumn target;
+    for (std::size_t row = 0; row < panel_rows; ++row) {
+      target[row] = alive_[row] * (weights_[j][row] + moved_[j][row]);
+    }
+    nearest_column_table[format](target, rounded_[j], codes_ + j, weights_.size());
+    for (std::size_t row = 0; row < panel_rows; ++row) rounded_[j][row] *= alive_[row];
+    move_errors(j, 1);
+  }
+
+  void round_tile(const WindowTable& table, std::size_t first, TileSearch& search) {
+    TileTargets targets;
+    for (std::size_t k = 0; k < tile_channels; ++k) targets.weight[k] = tile_weight(first, k);
+    for (std::size_t row = 0; row < panel_rows; ++row) {
+      plan_row(first, row, targets.target.data() + row * tile_channels);
+    }
+    std::array<std::uint16_t, tile_weights> windows;
+    search.run(table, targets, windows.data());
+    for (std::size_t row = 0; row < panel_rows; ++row) {
+      for (std::size_t k = 0; k < tile_channels; ++k) {
+        const std::uint16_t window = windows[row * tile_channels + k];
+        const unsigned code_mask = (1u << stream_bits(table.twice_bits, k)) - 1u;
+        codes_[row * weights_.size() + first + k] = static_cast<std::uint16_t>(window & code_mask);
+        rounded_[first + k][row] =
+            alive_[row] * table.unit / 256.0f * static_cast<float>(table.values[window]);
+      }
+    }
+    move_errors(first, tile_channels);
+  }
+
+  float share(std::size_t i, std::size_t j) const noexcept {
+    return feedback_ == nullptr ? 0.0f : feedback_->from(i)[j];
+  }
+
+  /// What a squared error of a channel costs, since within a tile errors are not moved.
+  float tile_weight(std::size_t first, std::size_t k) const noexcept {
+    if (feedback_ == nullptr) return 1.0f;
+    double weight = feedback_->weight(first + k);
+    for (std::size_t next = k + 1; next < tile_channels; ++next) {
+      const double part = static_cast<double>(share(first + k, first + next));
+      weight += feedback_->weight(first + next) * part * part;
+    }
+    return static_cast<float>(weight);
+  }
+
+  /// The targets of a row in a tile: what its weights would have to become to make good for the
+  /// errors before the tile (the solution of the tile's triangular part of the feedback).
+  void plan_row(std::size_t first, std::size_t row, float* targets) const noexcept {
+    std::array<float, tile_channels> change;
+    for (std::size_t k = 0; k < tile_channels; ++k) {
+      change[k] = moved_[first + k][row];
+      for (std::size_t i = 0; i < k; ++i) change[k] -= share(first + i, first + k) * change[i];
+      targets[k] = alive_[row] * (weights_[first + k][row] + change[k]);
+    }
+  }
+
+  /// Moves the errors of some channels to the channels after each, also those among them.
+  void move_errors(std::size_t first, std::size_t count) {
+    if (feedback_ == nullptr) return;
+    std::array<PanelColumn, tile_channels> errors;
+    for (std::size_t k = 0; k < count; ++k) {
+      for (std::size_t row = 0; row < panel_rows; ++row) {
+        errors[k][row] = weights_[first + k][row] - rounded_[first + k][row];
+      }
+      spread(&errors[k], first + k, 1, first + k + 1, moved_, first + count);
+    }
+    spread(errors.data(), first, count, first + count, moved_);
+  }
+
+  /// targets[j] += Σ shares of `count` columns, for the channels j in [begin, end).
+  void spread(const PanelColumn* columns, std::size_t first, std::size_t count, std::size_t begin,
+              AlignedBuffer<PanelColumn>& targets, std::size_t end = ~std::size_t{0}) noexcept {
+    end = std::min(end, targets.size());
+    for (std::size_t j = begin; j < end; ++j) {
+      PanelColumn& target = targets[j];
+      for (std::size_t k = 0; k < count; ++k) {
+        const float part = feedback_->from(first + k)[j];
+        for (std::size_t row = 0; row < panel_rows; ++row) target[row] += part * columns[k][row];
+      }
+    }
+  }
+
+  const AlignedBuffer<PanelColumn>& weights_;
+  PanelColumn alive_;
+  std::span<const FormatId> formats_;
+  const ErrorFeedback* feedback_;
+  std::uint16_t* codes_;
+  AlignedBuffer<PanelColumn> rounded_;
+  AlignedBuffer<PanelColumn> moved_;  // what the errors of earlier channels add to targets
+};
+
+/// The scale that serves the rounded values best: least squares under the moments.
+inline BFloat16 refitted_scale(float scale, const FeedbackSums& sums) noexcept {
+  const BFloat16 stored = to_bfloat16(scale);
+  if (!(sums.square > 0.0)) return stored;
+  const double factor = 1.0 + sums.product / sums.square;
+  const BFloat16 refitted = to_bfloat16(static_cast<float>(factor) * scale);
+  return to_float(refitted) > 0.0f && std::isfinite(to_float(refitted)) ? refitted : stored;
+}
+
+/// How much wider than weights their targets are, as a factor: errors that are moved widen them.
+inline double target_width(std::span<const FormatId> formats, const ErrorFeedback* feedback) {
+  if (feedback == nullptr) return 1.0;
+  double variance = 1.0;
+  for (std::size_t j = 0; j < feedback->channels(); ++j) {
+    variance += format_table[format_index(formats[j / block_channels])].gaussian_noise *
+                feedback->reach(j);
+  }
+  return std::sqrt(variance);
+}
+
+/// Rounds the rows of a panel, by search where there are window codes. Scales are those of nearest
+/// rounding if all formats are scalar; a search works at the root mean square of the targets, which
+/// is right for the Gaussian weights of a rotated basis. Then scales are refitted by least squares.
+/// @param rotated [16, channels]
+/// @param feedback nullptr for none
+/// @param codes receives [16, channels]
+/// @param scales receives the scales of the rows
+/// @return what the errors cost, over all rows, before scales are refitted
+inline double round_panel_codes(const float* rotated, std::span<const FormatId> formats,
+                                const ErrorFeedback* feedback, std::uint16_t* codes,
+                                BFloat16* scales) {
+  const std::size_t channels = formats.size() * block_channels;
+  const bool searched = has_windows(formats);
+  const auto width = static_cast<float>(searched ? target_width(formats, feedback) : 1.0);
+  AlignedBuffer<PanelColumn> weights(channels);
+  PanelColumn units;
+  PanelColumn alive;
+  for (std::size_t row = 0; row < panel_rows; ++row) {
+    const std::span<const float> source{rotated + row * channels, channels};
+    scales[row] = searched
+                      ? to_bfloat16(width * row_statistics(source, formats).root_mean_square)
+                      : round_row(source, formats, codes + row * channels);
+    // A row of zeros has no scale: it gets the codes nearest to 0.
+    alive[row] = to_float(scales[row]) > 0.0f ? 1.0f : 0.0f;
+    units[row] = alive[row] > 0.0f ? to_float(scales[row]) : 1.0f;
+    for (std::size_t k = 0; k < channels; ++k) weights[k][row] = source[k] / units[row];
+  }
+  PanelRounding rounding(weights, alive, formats, feedback, codes);
+  rounding.run(widest_instruction_set());
+  const std::array<FeedbackSums, panel_rows> sums = rounding.sums();
+  double loss = 0.0;
+  for (std::size_t row = 0; row < panel_rows; ++row) {
+    loss += static_cast<double>(units[row]) * static_cast<double>(units[row]) * sums[row].loss;
+    scales[row] = refitted_scale(alive[row] * units[row], sums[row]);
+  }
+  return loss;
+}
+
+}  // namespace NASH_SWARM_TARGET
+}  // namespace detail
+}  // namespace nash_swarm

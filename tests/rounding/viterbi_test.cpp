@@ -1,0 +1,193 @@
+#include <nash_swarm/rounding/viterbi.hpp>
+
+#include <doctest/doctest.h>
+
+#include <array>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <random>
+#include <vector>
+
+#include "support/instruction_sets.hpp"
+#include "support/lcg.hpp"
+
+namespace ns = nash_swarm;
+using ns::detail::TileSearch;
+using ns::detail::TileTargets;
+using ns::detail::WindowTable;
+using Windows = std::array<std::uint16_t, ns::tile_weights>;
+
+namespace {
+
+TileTargets gaussian_tile(std::mt19937_64& engine) {
+  std::normal_distribution<float> normal;
+  TileTargets tile;
+  for (float& target : tile.target) target = normal(engine);
+  tile.weight.fill(1.0f);
+  return tile;
+}
+
+/// Σ weight · (target − value)²
+double cost(const WindowTable& table, const TileTargets& tile, const Windows& windows) {
+  double sum = 0.0;
+  for (std::size_t i = 0; i < windows.size(); ++i) {
+    const double value = static_cast<double>(table.unit) * table.values[windows[i]] / 256.0;
+    const double error = static_cast<double>(tile.target[i]) - value;
+    sum += static_cast<double>(tile.weight[i % ns::tile_channels]) * error * error;
+  }
+  return sum;
+}
+
+/// A small code of 4-bit windows whose values are drawn at random.
+WindowTable small_code(unsigned twice_bits) {
+  WindowTable table;
+  table.window_bits = 4;
+  table.twice_bits = twice_bits;
+  table.unit = 1.0f / 32;
+  table.values = ns::AlignedBuffer<std::int16_t>(16);
+  support::Lcg random(twice_bits);
+  for (std::int16_t& value : table.values) {
+    value = static_cast<std::int16_t>(256 * (static_cast<int>(random.below(161)) - 80));
+  }
+  return table;
+}
+
+/// The cheapest ring of windows, by trying every window to begin with.
+double cheapest(const WindowTable& table, const TileTargets& tile) {
+  const unsigned count = 1u << table.window_bits;
+  double best = 1e300;
+  for (unsigned first = 0; first < count; ++first) {
+    std::vector<double> costs(count, 1e300);
+    costs[first] = 0.0;
+    for (std::size_t i = 0; i < ns::tile_weights; ++i) {
+      std::vector<double> next(count, 1e300);
+      const unsigned bits = ns::stream_bits(table.twice_bits, i);
+      for (unsigned before = 0; before < count; ++before) {
+        for (unsigned code = 0; code < (1u << bits); ++code) {
+          const unsigned window = ((before << bits) | code) % count;
+          const double error = static_cast<double>(tile.target[i]) -
+                               static_cast<double>(table.unit) * table.values[window] / 256.0;
+          next[window] = std::min(next[window], costs[before] + error * error);
+        }
+      }
+      costs = next;
+    }
+    best = std::min(best, costs[first]);
+  }
+  return best;
+}
+
+}  // namespace
+
+TEST_CASE("viterbi: the windows of a tile form a ring") {
+  std::mt19937_64 engine(1);
+  for (std::size_t f = 0; f < ns::format_count; ++f) {
+    if (ns::format_table[f].family == ns::WindowFamily::none) continue;
+    if (ns::format_table[f].twice_bits % 2 == 0) continue;  // half-bit rates are the harder ones
+    CAPTURE(ns::format_table[f].name);
+    const WindowTable& table = ns::detail::window_table(f);
+    Windows windows;
+    TileSearch(ns::widest_instruction_set()).run(table, gaussian_tile(engine), windows.data());
+    int broken = 0;
+    for (std::size_t i = 0; i < windows.size(); ++i) {
+      const unsigned before = windows[(i + windows.size() - 1) % windows.size()];
+      const unsigned bits = ns::stream_bits(table.twice_bits, i);
+      const unsigned mask = (1u << table.window_bits) - 1u;
+      broken += (unsigned{windows[i]} >> bits) == (before & (mask >> bits)) ? 0 : 1;
+    }
+    CHECK(broken == 0);
+  }
+}
+
+TEST_CASE("viterbi: hardly dearer than the cheapest ring there is") {
+  for (const unsigned twice_bits : {2u, 3u, 4u, 6u}) {
+    CAPTURE(twice_bits);
+    const WindowTable table = small_code(twice_bits);
+    std::mt19937_64 engine(twice_bits);
+    TileSearch search(ns::widest_instruction_set());
+    for (int i = 0; i < 20; ++i) {
+      const TileTargets tile = gaussian_tile(engine);
+      Windows windows;
+      search.run(table, tile, windows.data());
+      const double best = cheapest(table, tile);
+      CHECK(cost(table, tile, windows) >= best * (1.0 - 1e-9));
+      // Costs have 16 bits, the lowest of which are spent on names.
+      CHECK(cost(table, tile, windows) < 1.02 * best);
+    }
+  }
+}
+
+TEST_CASE("viterbi: the same windows with every instruction set") {
+  for (const ns::InstructionSet set : support::supported_instruction_sets()) {
+    CAPTURE(static_cast<int>(set));
+    for (const char* name : {"b1_hash32", "b2_hash16", "b2.5_hash32", "b3_hash16", "b3.5_hash32", "b4_hash32"}) {
+      CAPTURE(name);
+      const WindowTable& table = ns::detail::window_table(ns::format_index(name));
+      std::mt19937_64 engine(7);
+      TileTargets tile = gaussian_tile(engine);
+      for (std::size_t k = 0; k < tile.weight.size(); ++k) {
+        tile.weight[k] = 1.0f / static_cast<float>(k + 1);
+      }
+      tile.target[5] = 40.0f;  // far out of reach
+      Windows expected;
+      Windows found;
+      TileSearch(ns::InstructionSet::portable).run(table, tile, expected.data());
+      TileSearch(set).run(table, tile, found.data());
+      CHECK(found == expected);
+    }
+  }
+}
+
+TEST_CASE("viterbi: channels that cost more get less of the error") {
+  const WindowTable& table = ns::detail::window_table(ns::format_index("b2_hash32"));
+  std::mt19937_64 engine(3);
+  TileSearch search(ns::widest_instruction_set());
+  double dear = 0.0;
+  double cheap = 0.0;
+  for (int i = 0; i < 8; ++i) {
+    TileTargets tile = gaussian_tile(engine);
+    for (std::size_t k = 0; k < tile.weight.size(); ++k) tile.weight[k] = k < 4 ? 1.0f : 0.1f;
+    Windows windows;
+    search.run(table, tile, windows.data());
+    TileTargets only = tile;
+    only.weight = {1, 1, 1, 1, 0, 0, 0, 0};
+    dear += cost(table, only, windows);
+    only.weight = {0, 0, 0, 0, 1, 1, 1, 1};
+    cheap += cost(table, only, windows);
+  }
+  CHECK(dear < 0.7 * cheap);
+}
+
+TEST_CASE("viterbi: the noise of every window code on Gaussian weights") {
+  for (std::size_t f = 0; f < ns::format_count; ++f) {
+    const ns::Format& format = ns::format_table[f];
+    if (format.family == ns::WindowFamily::none) continue;
+    CAPTURE(format.name);
+    std::mt19937_64 engine(f);
+    TileSearch search(ns::widest_instruction_set());
+    const WindowTable& table = ns::detail::window_table(f);
+    constexpr int tiles = 24;
+    double noise = 0.0;
+    for (int i = 0; i < tiles; ++i) {
+      const TileTargets tile = gaussian_tile(engine);
+      Windows windows;
+      search.run(table, tile, windows.data());
+      noise += cost(table, tile, windows);
+    }
+    const double decibels =
+        10.0 * std::log10(noise / (tiles * ns::tile_weights) / format.gaussian_noise);
+    CHECK(std::fabs(decibels) < 0.3);  // 3,072 samples
+  }
+}
+
+TEST_CASE("viterbi: tiles of zeros and channels that cost nothing") {
+  const WindowTable& table = ns::detail::window_table(ns::format_index("b2_hash32"));
+  TileTargets tile{};
+  Windows windows;
+  TileSearch search(ns::widest_instruction_set());
+  search.run(table, tile, windows.data());
+  tile.weight.fill(1.0f);
+  search.run(table, tile, windows.data());
+  CHECK(cost(table, tile, windows) < 0.1 * ns::tile_weights);
+}
