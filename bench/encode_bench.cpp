@@ -41,7 +41,7 @@ void encode(benchmark::State& state, std::size_t format, ns::InstructionSet set)
       for (std::size_t i = 0; i < windows.size(); ++i) {
         const double target = static_cast<double>(tile.target[i]);
         const double error =
-            target - static_cast<double>(table.unit) * table.values[windows[i]] / 256.0;
+            target - static_cast<double>(table.step) * table.values[windows[i]];
         energy += target * target;
         noise += error * error;
       }

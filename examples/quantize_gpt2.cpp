@@ -157,8 +157,9 @@ nash_swarm::Rules parse_rules(const Options& options) {
           options.min_bits,
           options.max_bits,
           {},
-          options.profile == "fast" ? nash_swarm::WindowFamily::hash16
-                                    : nash_swarm::WindowFamily::hash32};
+          options.profile == "fast"
+              ? std::vector{nash_swarm::WindowFamily::table, nash_swarm::WindowFamily::hash16}
+              : std::vector{nash_swarm::WindowFamily::hash32}};
 }
 
 void write_text(const std::string& text, const std::string& target) {

@@ -151,7 +151,8 @@ Quantizer::Quantizer(const Checkpoint& checkpoint, Scope scope, std::uint64_t se
       scope_(scope),
       pool_(pool),
       rules_(std::move(rules)),
-      others_(other_tensors(checkpoint, scope)) {
+      others_(other_tensors(checkpoint, scope)),
+      model_(seed, rules_.windows) {
   for (const auto& matrix : matrices_in_scope(checkpoint, scope)) {
     const std::size_t in = matrix->in_features();
     weights_ += matrix->out_features() * in;

@@ -116,7 +116,9 @@ TEST_CASE("codes: the format table is what files rely on") {
   const Row rows[] = {
       {0, "pruned", 0},           {2, "b2_l2", 256},          {3, "b3_l3", 384},
       {4, "b4_l4", 512},          {5, "linear5", 640},        {6, "linear6", 768},
-      {8, "linear8", 1024},       {16, "raw16", 2048},        {0x52, "b1_hash16", 128},
+      {8, "linear8", 1024},       {16, "raw16", 2048},        {0x22, "b2_l4", 256},       {0x23, "b3_l4", 384},       {0x32, "b2_l6", 256},
+      {0x33, "b3_l6", 384},       {0x34, "b4_l6", 512},       {0x42, "b2_l8", 256},
+      {0x43, "b3_l8", 384},       {0x44, "b4_l8", 512},       {0x52, "b1_hash16", 128},
       {0x53, "b1.5_hash16", 192}, {0x54, "b2_hash16", 256},   {0x55, "b2.5_hash16", 320},
       {0x56, "b3_hash16", 384},   {0x57, "b3.5_hash16", 448}, {0x58, "b4_hash16", 512},
       {0x62, "b1_hash32", 128},   {0x63, "b1.5_hash32", 192}, {0x64, "b2_hash32", 256},
@@ -133,7 +135,7 @@ TEST_CASE("codes: the format table is what files rely on") {
     CHECK(format.name == row.name);
     CHECK(format.block_bytes == row.block_bytes);
     CHECK(format.bits_per_weight() == static_cast<double>(row.block_bytes) / 128.0);
-    CHECK((format.family == ns::WindowFamily::none) == (row.id < 0x50));
+    CHECK((format.family == ns::WindowFamily::none) == (row.id < 0x20));
     CHECK(ns::format_index(row.name) == index);
     ids.insert(static_cast<unsigned>(format.id));
     names.insert(format.name);

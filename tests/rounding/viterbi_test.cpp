@@ -32,7 +32,7 @@ TileTargets gaussian_tile(std::mt19937_64& engine) {
 double cost(const WindowTable& table, const TileTargets& tile, const Windows& windows) {
   double sum = 0.0;
   for (std::size_t i = 0; i < windows.size(); ++i) {
-    const double value = static_cast<double>(table.unit) * table.values[windows[i]] / 256.0;
+    const double value = static_cast<double>(table.step) * table.values[windows[i]];
     const double error = static_cast<double>(tile.target[i]) - value;
     sum += static_cast<double>(tile.weight[i % ns::tile_channels]) * error * error;
   }
@@ -41,16 +41,12 @@ double cost(const WindowTable& table, const TileTargets& tile, const Windows& wi
 
 /// A small code of 4-bit windows whose values are drawn at random.
 WindowTable small_code(unsigned twice_bits) {
-  WindowTable table;
-  table.window_bits = 4;
-  table.twice_bits = twice_bits;
-  table.unit = 1.0f / 32;
-  table.values = ns::AlignedBuffer<std::int16_t>(16);
+  std::vector<std::int8_t> values(16);
   support::Lcg random(twice_bits);
-  for (std::int16_t& value : table.values) {
-    value = static_cast<std::int16_t>(256 * (static_cast<int>(random.below(161)) - 80));
+  for (std::int8_t& value : values) {
+    value = static_cast<std::int8_t>(static_cast<int>(random.below(161)) - 80);
   }
-  return table;
+  return ns::detail::make_window_table(4, twice_bits, values, 1.0 / 32, std::exp2(-twice_bits));
 }
 
 /// The cheapest ring of windows, by trying every window to begin with.
@@ -67,7 +63,7 @@ double cheapest(const WindowTable& table, const TileTargets& tile) {
         for (unsigned code = 0; code < (1u << bits); ++code) {
           const unsigned window = ((before << bits) | code) % count;
           const double error = static_cast<double>(tile.target[i]) -
-                               static_cast<double>(table.unit) * table.values[window] / 256.0;
+                               static_cast<double>(table.step) * table.values[window];
           next[window] = std::min(next[window], costs[before] + error * error);
         }
       }
@@ -169,14 +165,16 @@ TEST_CASE("viterbi: the noise of every window code on Gaussian weights") {
     const WindowTable& table = ns::detail::window_table(f);
     constexpr int tiles = 24;
     double noise = 0.0;
+    double energy = 0.0;
     for (int i = 0; i < tiles; ++i) {
       const TileTargets tile = gaussian_tile(engine);
+      for (const float target : tile.target) energy += static_cast<double>(target * target);
       Windows windows;
       search.run(table, tile, windows.data());
       noise += cost(table, tile, windows);
     }
     const double decibels =
-        10.0 * std::log10(noise / (tiles * ns::tile_weights) / format.gaussian_noise);
+        10.0 * std::log10(noise / energy / format.gaussian_noise);
     CHECK(std::fabs(decibels) < 0.3);  // 3,072 samples
   }
 }

@@ -35,7 +35,10 @@ struct ModelMatrix {
 class Model {
  public:
   /// @param seed decides the signs of every rotation
-  explicit Model(std::uint64_t seed = 0) : seed_(seed) {}
+  /// @param families of window codes that plans may choose from (see Rules)
+  explicit Model(std::uint64_t seed = 0,
+                 std::vector<WindowFamily> families = {WindowFamily::hash32})
+      : seed_(seed), families_(std::move(families)) {}
 
   /// Adds a matrix with a basis of its own.
   /// @param weights [out, in]
@@ -64,7 +67,7 @@ class Model {
     matrix.name = name;
     matrix.out_features = weights.extent(0);
     matrix.in_features = weights.extent(1);
-    matrix.payoff = matrix_payoff(name, weights, calibration, *basis, importance, executor);
+    matrix.payoff = matrix_payoff(name, weights, calibration, *basis, importance, executor, families_);
     matrix.basis = std::move(basis);
     matrices_.push_back(std::move(matrix));
   }
@@ -94,6 +97,7 @@ class Model {
 
  private:
   std::uint64_t seed_;
+  std::vector<WindowFamily> families_;
   std::vector<ModelMatrix> matrices_;
 };
 

@@ -145,14 +145,16 @@ std::array<double, format_count> measured_widening(
   return widening;
 }
 
-/// Formats that are measured, by falling noise: all scalar ones, and of a window family those of 1,
-/// 2 and 4 bits, since searches take their time.
+/// Formats that are measured, by falling noise: all scalar ones, tables of 2, 3 and 4 bits with
+/// windows of 6, and of a hash those of 1, 2 and 4 bits, since searches take their time.
 inline std::vector<std::size_t> measured_formats(WindowFamily family) {
   std::vector<std::size_t> measured;
   for (std::size_t f = 0; f < format_count; ++f) {
     const unsigned bits = format_table[f].twice_bits;
     if (format_table[f].family != family) continue;
-    if (bits == 0 || bits == 2 || bits == 4 || bits == 8) measured.push_back(f);
+    const bool hash = bits == 2 || bits == 4 || bits == 8;
+    const bool table = format_table[f].name.ends_with("_l6");
+    if (bits == 0 || (family == WindowFamily::table ? table : hash)) measured.push_back(f);
   }
   std::sort(measured.begin(), measured.end(), [](std::size_t a, std::size_t b) {
     return format_table[a].gaussian_noise > format_table[b].gaussian_noise;
@@ -161,22 +163,27 @@ inline std::vector<std::size_t> measured_formats(WindowFamily family) {
 }
 
 /// The noise of every format after feedback. How much it exceeds the noise on Gaussian weights is
-/// measured, and interpolated over the logarithm of the latter for formats that are not.
+/// measured, and interpolated over the logarithm of the latter for formats that are not: between
+/// formats of its family, or scalar ones if the family is not measured.
 template <Executor E>
 std::array<double, format_count> measured_noise(const std::string& name,
                                                 TensorView<const float, 2> weights,
                                                 const InputBasis& basis,
-                                                const PanelFeedback& feedback, E& executor) {
-  constexpr std::array families{WindowFamily::none, WindowFamily::hash16, WindowFamily::hash32};
-  std::vector<std::size_t> all;
+                                                const PanelFeedback& feedback,
+                                                std::span<const WindowFamily> families,
+                                                E& executor) {
+  std::vector<std::size_t> all = measured_formats(WindowFamily::none);
   for (const WindowFamily family : families) {
     const std::vector<std::size_t> measured = measured_formats(family);
     all.insert(all.end(), measured.begin(), measured.end());
   }
   const auto widening = measured_widening(name, weights, basis, feedback, all, executor);
   std::array<double, format_count> noise;
-  for (const WindowFamily family : families) {
-    const std::vector<std::size_t> measured = measured_formats(family);
+  for (const WindowFamily family : {WindowFamily::none, WindowFamily::table,
+                                    WindowFamily::hash16, WindowFamily::hash32}) {
+    const bool known = std::find(families.begin(), families.end(), family) != families.end();
+    const std::vector<std::size_t> measured =
+        measured_formats(known ? family : WindowFamily::none);
     for (std::size_t f = 0; f < format_count; ++f) {
       if (format_table[f].family != family) continue;
       const double own = format_table[f].gaussian_noise;
@@ -239,11 +246,13 @@ inline namespace NASH_SWARM_TARGET {
 /// .0229 at 4, but .199 against .218 at 2.5.)
 /// @param importance how much the model suffers from a relative error of this output; a factor on
 /// what gradients say if there are any
+/// @param families of window codes whose noise is measured, which takes seconds
 /// @throws Error for NaN or infinity in the weights, or shapes that do not fit
 template <Executor E>
 MatrixPayoff matrix_payoff(const std::string& name, TensorView<const float, 2> weights,
                            const MatrixCalibration& calibration, const InputBasis& basis,
-                           double importance, E& executor) {
+                           double importance, E& executor,
+                           const std::vector<WindowFamily>& families = {WindowFamily::hash32}) {
   const std::size_t in = calibration.inputs().in_features();
   if (in != weights.extent(1) || basis.in_features() != weights.extent(1)) {
     throw Error(name, "moments of " + std::to_string(in) + " channels for a matrix of " +
@@ -267,7 +276,7 @@ MatrixPayoff matrix_payoff(const std::string& name, TensorView<const float, 2> w
   for (const ErrorFeedback* group : feedback.groups()) {
     payoff.block_moment.push_back(detail::block_moments(group, channels));
   }
-  payoff.noise = detail::measured_noise(name, weights, basis, feedback, executor);
+  payoff.noise = detail::measured_noise(name, weights, basis, feedback, families, executor);
   return payoff;
 }
 

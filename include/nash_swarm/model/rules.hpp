@@ -35,9 +35,9 @@ struct Rules {
   std::optional<double> min_bits = {};     ///< fewest bits per weight that a format may have
   std::optional<double> max_bits = {};     ///< most bits per weight that a format may have
   std::optional<TimeRule> time = {};
-  /// The family of window codes to choose from: the 32-bit hash loses least, the 16-bit hash is
-  /// decoded three times as fast. Codes of the other family have to be fixed.
-  WindowFamily windows = WindowFamily::hash32;
+  /// The families of window codes to choose from: the 32-bit hash loses least, the 16-bit hash is
+  /// decoded three times as fast, tables faster still. Codes of other families have to be fixed.
+  std::vector<WindowFamily> windows = {WindowFamily::hash32};
 };
 
 namespace detail {
@@ -98,7 +98,9 @@ inline std::vector<std::vector<std::uint32_t>> allowed_formats(
       const double bits = format_table[f].bits_per_weight();
       const WindowFamily family = format_table[f].family;
       matrix[f] = bits >= least && bits <= most &&
-                  (family == WindowFamily::none || family == rules.windows);
+                  (family == WindowFamily::none ||
+                   std::find(rules.windows.begin(), rules.windows.end(), family) !=
+                       rules.windows.end());
     }
   }
   std::vector<std::vector<std::size_t>> fixed_formats(names.size());

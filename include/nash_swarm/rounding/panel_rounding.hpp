@@ -144,7 +144,7 @@ class PanelRounding {
         const unsigned code_mask = (1u << stream_bits(table.twice_bits, k)) - 1u;
         codes_[row * weights_.size() + first + k] = static_cast<std::uint16_t>(window & code_mask);
         rounded_[first + k][row] =
-            alive_[row] * table.unit / 256.0f * static_cast<float>(table.values[window]);
+            alive_[row] * table.step * static_cast<float>(table.values[window]);
       }
     }
     move_errors(first, tile_channels);

@@ -5,6 +5,9 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
+#include <span>
+#include <vector>
 
 #include <nash_swarm/core/aligned_buffer.hpp>
 #include <nash_swarm/format/formats.hpp>
@@ -17,9 +20,9 @@ namespace detail {
 struct WindowTable {
   unsigned window_bits = 0;
   unsigned twice_bits = 0;
-  float unit = 1.0f;
-  bool doubled = false;  ///< gaps are so small that they need a bit more of precision
-  AlignedBuffer<std::int16_t> values;  ///< [2^window_bits], times 256
+  unsigned doublings = 0;  ///< see ViterbiStep
+  float step = 1.0f;       ///< of `values`, for weights of standard deviation 1
+  AlignedBuffer<std::int16_t> values;  ///< [2^window_bits]
 };
 
 /// The targets of a tile, in the order of its stream.
@@ -30,23 +33,42 @@ struct TileTargets {
 
 inline namespace NASH_SWARM_TARGET {
 
+/// @param values [2^window_bits] −128 … 127, made as large as 16 bits allow
+/// @param unit of the values, for weights of standard deviation 1
+/// @param noise mean squared error that is expected of such weights
+inline WindowTable make_window_table(unsigned window_bits, unsigned twice_bits,
+                                     std::span<const std::int8_t> values, double unit,
+                                     double noise) {
+  int largest = 1;
+  for (const std::int8_t value : values) largest = std::max(largest, std::abs(int{value}));
+  int factor = 256;
+  while (2 * factor * largest < 32768) factor *= 2;
+  WindowTable table{window_bits, twice_bits, 0, static_cast<float>(unit / factor),
+                    AlignedBuffer<std::int16_t>(values.size())};
+  for (std::size_t w = 0; w < values.size(); ++w) {
+    table.values[w] = static_cast<std::int16_t>(factor * values[w]);
+  }
+  // Costs of 16 bits give up their lowest bits: a step should cost much more than these, and much
+  // less than all.
+  double cost = noise / (unit / factor) / (unit / factor) / 65536.0;
+  for (; table.doublings < 2 && cost < 20.0; cost *= 4.0) ++table.doublings;
+  return table;
+}
+
 /// Table over formats.
 struct MakeWindowTable {
   template <BlockFormat F>
   static WindowTable of() {
-    WindowTable table;
     if constexpr (WindowFormat<F>) {
-      table.window_bits = F::window_bits;
-      table.twice_bits = F::twice_bits;
-      table.unit = F::unit;
-      table.doubled = F::twice_bits >= 7;
-      table.values = AlignedBuffer<std::int16_t>(std::size_t{1} << F::window_bits);
-      for (std::size_t w = 0; w < table.values.size(); ++w) {
-        table.values[w] =
-            static_cast<std::int16_t>(256 * F::value(static_cast<std::uint16_t>(w)));
+      std::vector<std::int8_t> values(std::size_t{1} << F::window_bits);
+      for (std::size_t w = 0; w < values.size(); ++w) {
+        values[w] = F::value(static_cast<std::uint16_t>(w));
       }
+      return make_window_table(F::window_bits, F::twice_bits, values,
+                               static_cast<double>(F::unit), F::gaussian_noise);
+    } else {
+      return {};
     }
-    return table;
   }
 };
 
@@ -99,7 +121,7 @@ class TileSearch {
       factors_[k] = static_cast<std::int16_t>(std::min(32767.0f, 32768.0f * share));
     }
     for (std::size_t step = 0; step < tile_weights; ++step) {
-      const float value = targets.target[step] * (256.0f / table.unit) *
+      const float value = targets.target[step] * (1.0f / table.step) *
                           static_cast<float>(factors_[step % tile_channels]) / 32768.0f;
       targets_[step] = static_cast<std::int16_t>(std::clamp(value, -32768.0f, 32767.0f));
     }
@@ -117,7 +139,7 @@ class TileSearch {
     least_ = step_({table_->values.data(), costs_[current_].data(), costs_[1 - current_].data(),
                     choices_.data() + slot * most_groups_, table_->window_bits, bits(step),
                     bits(step + 1), targets_[step], factors_[step % tile_channels],
-                    table_->doubled, least_});
+                    table_->doublings, least_});
     current_ = 1 - current_;
   }
 

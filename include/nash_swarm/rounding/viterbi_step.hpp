@@ -33,7 +33,7 @@ struct ViterbiStep {
   unsigned next_bits;  ///< 1 … 4
   std::int16_t target;
   std::int16_t factor;  ///< of the values, over 2^15
-  bool doubled;         ///< the gap, before the high half of its square is taken
+  unsigned doublings;   ///< 0 … 2, of the gap before the high half of its square is taken
   std::uint16_t base;   ///< what all costs are lowered by
 };
 
@@ -56,7 +56,7 @@ inline std::uint16_t viterbi_step(const ViterbiStep& step) noexcept {
       const std::int32_t value =
           saturated((std::int32_t{step.values[window]} * step.factor + 0x4000) >> 15);
       std::int32_t gap = saturated(step.target - value);
-      if (step.doubled) gap = saturated(2 * gap);
+      for (unsigned d = 0; d < step.doublings; ++d) gap = saturated(2 * gap);
       const std::uint32_t cost =
           step.costs[window >> step.bits] + static_cast<std::uint32_t>((gap * gap) >> 16);
       best = std::min(best, (std::min(cost, 0xffffu) & ~(parts - 1)) | part);
@@ -75,10 +75,14 @@ inline std::uint16_t viterbi_step(const ViterbiStep& step) noexcept {
 // clang-format off
 #if defined(NASH_SWARM_X86_REGIONS)
 #include <nash_swarm/core/region_avx2.inc>
+#define NASH_SWARM_NARROWER portable
 #include <nash_swarm/rounding/viterbi_step.inc>
+#undef NASH_SWARM_NARROWER
 #include <nash_swarm/core/region_end.inc>
 #include <nash_swarm/core/region_avx512.inc>
+#define NASH_SWARM_NARROWER avx2
 #include <nash_swarm/rounding/viterbi_step.inc>
+#undef NASH_SWARM_NARROWER
 #include <nash_swarm/core/region_end.inc>
 #endif
 // clang-format on
