@@ -37,6 +37,24 @@ class GradientMoment {
         sums_(groups_of(name_, out_features, group_rows), in_features),
         row_squares_(out_features) {}
 
+  /// Moments out of stored sums.
+  /// @param row_squares [out]
+  /// @throws Error if sums and rows do not fit the groups
+  GradientMoment(std::string name, std::size_t group_rows, SymmetricSums sums,
+                 std::vector<double> row_squares, std::size_t tokens, std::size_t sequences)
+      : name_(std::move(name)),
+        out_features_(row_squares.size()),
+        group_rows_(group_rows),
+        sums_(std::move(sums)),
+        row_squares_(std::move(row_squares)),
+        tokens_(tokens),
+        sequences_(sequences) {
+    if (groups_of(name_, out_features_, group_rows_) != sums_.groups()) {
+      throw Error(name_, "stored sums of " + std::to_string(sums_.groups()) +
+                             " groups are not those of gradients " + shape_text());
+    }
+  }
+
   const std::string& name() const noexcept { return name_; }
   std::size_t out_features() const noexcept { return out_features_; }
   std::size_t in_features() const noexcept { return sums_.channels(); }
@@ -137,22 +155,6 @@ class GradientMoment {
   const SymmetricSums& sums() const noexcept { return sums_; }
   /// Squared lengths of the rows [out], summed over the sequences, to be stored.
   std::span<const double> row_squares() const noexcept { return row_squares_; }
-
-  /// Puts stored sums back in the place of what was seen.
-  /// @param sums of its shape
-  /// @param row_squares [out]
-  /// @throws Error for other shapes
-  void restore(SymmetricSums sums, std::vector<double> row_squares, std::size_t tokens,
-               std::size_t sequences) {
-    if (sums.groups() != groups() || sums.channels() != in_features() ||
-        row_squares.size() != out_features_) {
-      throw Error(name_, "stored sums are not those of gradients " + shape_text());
-    }
-    sums_ = std::move(sums);
-    row_squares_ = std::move(row_squares);
-    tokens_ = tokens;
-    sequences_ = sequences;
-  }
 
  private:
   static std::size_t groups_of(const std::string& name, std::size_t out_features,

@@ -20,6 +20,13 @@ class InputMoment {
   InputMoment(std::string name, std::size_t in_features)
       : name_(std::move(name)), sums_(1, in_features) {}
 
+  /// Moments out of stored sums over `count` inputs.
+  /// @throws Error for sums of several groups
+  InputMoment(std::string name, SymmetricSums sums, std::size_t count)
+      : name_(std::move(name)), sums_(std::move(sums)), count_(count) {
+    if (sums_.groups() != 1) throw Error(name_, "stored sums of several groups");
+  }
+
   const std::string& name() const noexcept { return name_; }
   std::size_t in_features() const noexcept { return sums_.channels(); }
   /// Number of inputs (tokens) seen.
@@ -71,17 +78,6 @@ class InputMoment {
 
   /// The sums (not means) as they are, to be stored.
   const SymmetricSums& sums() const noexcept { return sums_; }
-
-  /// Puts stored sums back in the place of what was seen.
-  /// @throws Error for sums of another shape
-  void restore(SymmetricSums sums, std::size_t count) {
-    if (sums.groups() != 1 || sums.channels() != in_features()) {
-      throw Error(name_, "stored sums are not those of " + std::to_string(in_features()) +
-                             " input channels");
-    }
-    sums_ = std::move(sums);
-    count_ = count;
-  }
 
  private:
   void check_finite(TensorView<const float, 2> x) const {
