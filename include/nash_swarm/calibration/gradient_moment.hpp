@@ -12,6 +12,7 @@
 #include <nash_swarm/core/aligned_buffer.hpp>
 #include <nash_swarm/core/error.hpp>
 #include <nash_swarm/core/executor.hpp>
+#include <nash_swarm/core/float_product.hpp>
 #include <nash_swarm/core/tensor_view.hpp>
 
 namespace nash_swarm {
@@ -100,7 +101,7 @@ class GradientMoment {
     executor.run((out_features_ + band - 1) / band, [&](std::size_t task) {
       const std::size_t begin = task * band;
       const std::size_t end = std::min(out_features_, begin + band);
-      detail::add_transposed_product(dy.slice(1, begin, end), x, gradient.slice(0, begin, end));
+      add_product(dy.slice(1, begin, end).transposed(), x, gradient.slice(0, begin, end));
     });
     add_gradient(gradient, x.extent(0), executor);
   }

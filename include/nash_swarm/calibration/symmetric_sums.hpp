@@ -4,8 +4,8 @@
 #include <cstddef>
 #include <span>
 
-#include <nash_swarm/calibration/transposed_product.hpp>
 #include <nash_swarm/core/aligned_buffer.hpp>
+#include <nash_swarm/core/float_product.hpp>
 #include <nash_swarm/core/tensor_view.hpp>
 
 namespace nash_swarm {
@@ -44,9 +44,8 @@ class SymmetricSums {
   void add_products(std::size_t group, std::size_t band, TensorView<const float, 2> x) {
     const std::size_t width = width_of(band);
     const std::size_t first = band * band_channels;
-    detail::add_transposed_product(
-        x.slice(1, first, width), x.slice(1, 0, width),
-        TensorView<float, 2>(sums_.data() + begin_of(group, band), {width - first, width}));
+    add_product(x.slice(1, first, width).transposed(), x.slice(1, 0, width),
+                TensorView<float, 2>(sums_.data() + begin_of(group, band), {width - first, width}));
   }
 
   /// Adds the sums of an object of the same shape.
