@@ -4,10 +4,13 @@
 
 #include <algorithm>
 #include <chrono>
+#include <filesystem>
 #include <iterator>
 #include <random>
+#include <system_error>
 #include <utility>
 
+#include <nash_swarm/core/error.hpp>
 #include <nash_swarm/io/fingerprint.hpp>
 
 #include "gpt2/backward.hpp"
@@ -67,6 +70,30 @@ std::vector<Pass> make_passes(const Config& config, Sources matrices, std::uint6
     passes.back().matrices.push_back(std::move(matrix));
   }
   return passes;
+}
+
+/// A file is written beside its former self, so there must be room for all and once more for the
+/// largest.
+void check_space(const std::filesystem::path& folder, const std::vector<Pass>& passes) {
+  std::uint64_t needed = 0;
+  std::uint64_t largest = 0;
+  for (const Pass& pass : passes) {
+    needed += pass.bytes;
+    largest = std::max(largest, pass.bytes);
+  }
+  needed += largest;
+  std::error_code error;
+  std::uint64_t free = std::filesystem::space(folder, error).available;
+  if (error) return;
+  for (const auto& entry : std::filesystem::directory_iterator(folder, error)) {
+    const std::uintmax_t size = entry.file_size(error);
+    if (!error) free += size;
+  }
+  if (free >= needed) return;
+  throw nash_swarm::Error(folder.string(),
+                          "the moments take " + std::to_string(needed) + " bytes, and " +
+                              std::to_string(free) + " are free",
+                          "choose a folder with more room with --work");
 }
 
 std::uint64_t fingerprint_of_pass(const Pass& pass, std::uint64_t inputs) {
@@ -199,6 +226,7 @@ void Calibration::gather(std::span<const std::int32_t> tokens, const Calibration
 
   const std::vector<Pass> passes =
       make_passes(config, matrices_, store.folder == nullptr ? UINT64_MAX : store.memory);
+  if (store.folder != nullptr) check_space(store.folder->path(), passes);
   std::size_t weights = 0;
   for (const auto& matrix : matrices_) weights += matrix->out_features() * matrix->in_features();
   StepProgress steps(std::max<std::size_t>(1, passes.size() * windows), weights, progress);

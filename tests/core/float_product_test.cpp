@@ -6,7 +6,6 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <tuple>
 #include <vector>
 
 #include "io/support.hpp"
@@ -57,10 +56,12 @@ double worst_error(TensorView<const float, 2> a, TensorView<const float, 2> b,
 }  // namespace
 
 TEST_CASE("float product: equals its definition for any shape, on every instruction set") {
-  using Case = std::tuple<std::size_t, std::size_t, std::size_t>;
-  for (const auto& [rows, columns, depth] :
-       {Case{1, 1, 1}, Case{8, 48, 256}, Case{7, 49, 257}, Case{13, 100, 3}, Case{64, 47, 300},
-        Case{5, 15, 600}, Case{3, 130, 0}}) {
+  struct Shape {
+    std::size_t rows, columns, depth;
+  };
+  for (const Shape shape : {Shape{1, 1, 1}, Shape{8, 48, 256}, Shape{7, 49, 257}, Shape{13, 100, 3},
+                            Shape{64, 47, 300}, Shape{5, 15, 600}, Shape{3, 130, 0}}) {
+    const std::size_t rows = shape.rows, columns = shape.columns, depth = shape.depth;
     const std::vector<float> a = random_values(rows * depth, 1);
     const std::vector<float> b = random_values(depth * columns, 2);
     const std::vector<float> before = random_values(rows * columns, 3);
