@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
@@ -27,7 +28,8 @@ namespace {
 struct Options {
   std::string model = NASH_SWARM_EXAMPLE_DATA "/wiki-gpt2";
   std::string calibration = NASH_SWARM_EXAMPLE_DATA "/calibration.txt";
-  std::size_t calibration_tokens = 32768;
+  std::optional<std::size_t> calibration_tokens;
+  std::optional<std::uint64_t> calibration_memory;  // MB
   TextOptions text;
   std::vector<std::string> bits;
   std::optional<std::uint64_t> bytes;
@@ -46,6 +48,7 @@ struct Options {
   std::string plan_out;
   std::string picture;
   std::string out;
+  std::string work;
   std::string report;
   bool dry_run = false;
   bool list_formats = false;
@@ -54,9 +57,14 @@ struct Options {
     app.add_option("--model", model, "Folder of a Hugging Face GPT-2 (bundled wiki-gpt2)");
     app.add_option("--calibration", calibration, "Text to calibrate on (bundled)");
     app.add_option("--calibration-tokens", calibration_tokens,
-                   "Most tokens to calibrate on, in evenly spaced windows")
-        ->check(CLI::PositiveNumber)
-        ->capture_default_str();
+                   "Most tokens to calibrate on, in evenly spaced windows (131072; 32768 for "
+                   "--profile fast)")
+        ->check(CLI::PositiveNumber);
+    app.add_option("--calibration-memory", calibration_memory,
+                   "Most memory for moments, in MB (half of the machine's); what exceeds it is "
+                   "gathered in several passes over the text")
+        ->transform(whole_number())
+        ->check(CLI::PositiveNumber);
     text.add_to(app);
     auto* bits_flag = app.add_option("--bits", bits,
                                      "Most bits per weight of the matrices, all in; several with "
@@ -96,6 +104,9 @@ struct Options {
         ->capture_default_str();
     app.add_option("--threads", threads, "Threads (all cores)")->check(CLI::PositiveNumber);
     app.add_option("--out", out, "Packed file to write (MODEL.nash_swarm.safetensors)");
+    app.add_option("--work", work,
+                   "Folder of what is done, for other budgets or to go on after an interruption "
+                   "(OUT.work, removed at the end)");
     app.add_option("--plan-out", plan_out, "Plan to write (JSON), to be looked at and edited");
     app.add_option("--picture", picture, "Picture of the plan to write (SVG)");
     app.add_option("--report", report, "JSON report to write");
@@ -206,6 +217,7 @@ class Job {
     if (!options_.picture.empty()) {
       write_text(nash_swarm::plan_picture(plans_.front().matrices()), options_.picture);
     }
+    if (work_ && options_.work.empty()) work_->remove();
   }
 
  private:
@@ -238,7 +250,7 @@ class Job {
                                 "give a longer text");
       }
       calibration_ = gpt2::calibration_windows(encoded.ids, checkpoint_.config().n_ctx,
-                                               options_.calibration_tokens);
+                                               calibration_tokens());
     }
     const std::filesystem::path folder = std::filesystem::absolute(options_.model);
     const std::string name =
@@ -282,7 +294,24 @@ class Job {
     return plan;
   }
 
+  std::size_t calibration_tokens() const {
+    return options_.calibration_tokens.value_or(options_.profile == "fast" ? 32768 : 131072);
+  }
+
+  /// What is done is kept in a folder until the job is.
+  void open_work_folder() {
+    work_.emplace(options_.work.empty() ? out_.string() + ".work" : options_.work);
+    if (work_->resumes()) std::fprintf(stderr, "going on from %s\n", work_->path().c_str());
+    gpt2::CalibrationStore store{&*work_, gpt2::half_of_memory()};
+    if (options_.calibration_memory) {
+      constexpr std::uint64_t megabyte = 1'000'000;
+      store.memory = std::min(*options_.calibration_memory, UINT64_MAX / megabyte) * megabyte;
+    }
+    quantizer_->use(store);
+  }
+
   void calibrate() {
+    open_work_folder();
     progress_.stage("calibrating", quantizer_->weights());
     quantizer_->calibrate(calibration_,
                           [this](std::size_t weights) { progress_.advance(weights); });
@@ -325,7 +354,7 @@ class Job {
     };
     progress_.stage("baselines", 1);
     const gpt2::InputMoments moments = [this](const std::string& matrix) {
-      return gpt2::dense(quantizer_->moment(matrix));
+      return gpt2::dense(quantizer_->moments(matrix)->inputs);
     };
     std::vector<gpt2::Baseline> rtn, gptq, awq, hqq;  // ascending in size
     for (const unsigned bits : {2u, 3u, 4u}) {
@@ -372,6 +401,7 @@ class Job {
   gpt2::Tokenizer tokenizer_;
   std::vector<gpt2::SizeLimit> limits_;
   std::vector<gpt2::SizeLimit> packed_limits_;  // those of the plans
+  std::optional<gpt2::WorkFolder> work_;
   std::optional<gpt2::Quantizer> quantizer_;
   std::optional<nash_swarm::StoredModelPlan> stored_plan_;
   std::vector<nash_swarm::Plan> plans_;

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include <nash_swarm/core/error.hpp>
+#include <nash_swarm/core/float_product.hpp>
 
 #include "gpt2/attention.hpp"
 #include "gpt2/eigen_view.hpp"
@@ -66,11 +67,12 @@ class BackwardPass {
     FloatMatrix dnormal(tokens_, model_.config.n_embd);
     head(logit_gradient, dnormal.view());
     add_norm("ln_f", model_.ln_f, dnormal.view());
-    for (std::size_t index = model_.layers.size(); index-- > 0;) {
+    for (std::size_t index = model_.layers.size(); index-- > observer_.first_layer;) {
       const std::string prefix = "h." + std::to_string(index) + ".";
       mlp_block(prefix, model_.layers[index]);
       attention_block(prefix, model_.layers[index]);
     }
+    if (observer_.first_layer > 0) return;
     for (std::size_t t = 0; t < tokens.size(); ++t) {
       eigen_row(row_of(dembedding_.view(), static_cast<std::size_t>(tokens[t]))) +=
           eigen_row(row_of(std::as_const(dhidden_).view(), t));
@@ -98,8 +100,8 @@ class BackwardPass {
       pool_.run((vocabulary + rows - 1) / rows, [&](std::size_t task) {
         const std::size_t first = task * rows;
         const std::size_t last = std::min(vocabulary, first + rows);
-        eigen_matrix(dembedding_.view().slice(0, first, last)).noalias() +=
-            eigen_matrix(part.slice(1, first, last)).transpose() * eigen_matrix(hidden);
+        nash_swarm::add_product(part.slice(1, first, last).transposed(), hidden,
+                                dembedding_.view().slice(0, first, last));
       });
     }
   }

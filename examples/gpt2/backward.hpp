@@ -28,6 +28,8 @@ LogitGradient gradient_of_drawn_labels(std::mt19937_64& engine);
 
 /// Gets the gradients of a model, matrix by matrix.
 struct GradientObserver {
+  /// Layers below are not gone back through, nor to the token embedding unless this is 0.
+  std::size_t first_layer = 0;
   /// Input [tokens, in] of a block matrix, and the gradient by its output [tokens, out].
   std::function<void(const std::string& matrix, nash_swarm::TensorView<const float, 2> x,
                      nash_swarm::TensorView<const float, 2> dy)>

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstdint>
 #include <nash_swarm/core/error.hpp>
+#include <nash_swarm/io/fingerprint.hpp>
 #include <nash_swarm/io/mapped_file.hpp>
 #include <nash_swarm/io/safetensors_reader.hpp>
 #include <optional>
@@ -219,6 +220,18 @@ void Checkpoint::check_finite(ThreadPool& pool) const {
     check_tensor_finite(tensor, pool);
     file_->release(tensor);
   }
+}
+
+std::uint64_t Checkpoint::fingerprint() const {
+  nash_swarm::Fingerprint fingerprint;
+  fingerprint.add(config_text_);
+  for (const auto& [name, tensor] : tensors_) {
+    fingerprint.add(name);
+    fingerprint.add(nash_swarm::name_of(tensor->type));
+    fingerprint.add(tensor->bytes);
+    file_->release(*tensor);
+  }
+  return fingerprint.value();
 }
 
 Model make_float_model(const Checkpoint& checkpoint, bool resident,

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <map>
@@ -57,6 +58,9 @@ class Checkpoint {
   /// Reads all weights once.
   /// @throws nash_swarm::Error naming the first NaN or infinity by tensor and index in stored order
   void check_finite(nash_swarm::ThreadPool& pool) const;
+
+  /// Of the config and of all weights as they are stored, which are read once.
+  std::uint64_t fingerprint() const;
 
  private:
   void find_tensors();

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <nash_swarm/core/error.hpp>
+#include <nash_swarm/core/float_product.hpp>
 #include <string>
 #include <utility>
 
@@ -45,8 +46,15 @@ void multiply_slices(TensorView<const float, 2> x, TensorView<const float, 2> w,
   pool.run(row_slices * token_slices, [&](std::size_t task) {
     const std::size_t i = task % token_slices;
     const std::size_t j = task / token_slices;
-    eigen_matrix(part(part(y, 0, i, token_slice), 1, j, rows)).noalias() =
-        eigen_matrix(part(x, 0, i, token_slice)) * eigen_matrix(part(w, 0, j, rows)).transpose();
+    const TensorView<const float, 2> inputs = part(x, 0, i, token_slice);
+    const TensorView<const float, 2> weights = part(w, 0, j, rows);
+    const TensorView<float, 2> outputs = part(part(y, 0, i, token_slice), 1, j, rows);
+    if (x.extent(0) <= few_tokens) {
+      eigen_matrix(outputs).noalias() = eigen_matrix(inputs) * eigen_matrix(weights).transpose();
+    } else {
+      eigen_matrix(outputs).setZero();
+      nash_swarm::add_product(inputs, weights.transposed(), outputs);
+    }
   });
 }
 
@@ -113,8 +121,7 @@ void FloatWeights::multiply_transposed(TensorView<const float, 2> dy, TensorView
     constexpr std::size_t slice = 64;
     const TensorView<const float, 2> part_of_dy = dy.slice(1, begin, begin + band.extent(0));
     pool.run(ceil_divide(dy.extent(0), slice), [&](std::size_t task) {
-      eigen_matrix(part(dx, 0, task, slice)).noalias() +=
-          eigen_matrix(part(part_of_dy, 0, task, slice)) * eigen_matrix(band);
+      nash_swarm::add_product(part(part_of_dy, 0, task, slice), band, part(dx, 0, task, slice));
     });
   });
 }

@@ -51,14 +51,13 @@ std::vector<double> lone_losses(
     const Checkpoint& checkpoint, std::span<const nash_swarm::MatrixPlan> matrices,
     std::span<const std::int32_t> tokens, nash_swarm::ThreadPool& pool,
     const std::function<nash_swarm::PackedMatrix(const nash_swarm::MatrixPlan&)>& pack) {
-  constexpr std::size_t at_once = 8;
   const EvaluationText text = text_of(tokens, std::min(checkpoint.config().n_ctx, tokens.size()));
   const Model reference = make_float_model(checkpoint, false);
   std::vector<double> losses;
-  for (std::size_t first = 0; first < matrices.size(); first += at_once) {
+  for (std::size_t first = 0; first < matrices.size(); first += matrices_at_once) {
     std::vector<Model> models;
     std::vector<const Model*> views{&reference};
-    const auto part = matrices.subspan(first, std::min(at_once, matrices.size() - first));
+    const auto part = matrices.subspan(first, std::min(matrices_at_once, matrices.size() - first));
     for (const nash_swarm::MatrixPlan& matrix : part) {
       const auto decoded =
           std::make_shared<const DecodedMatrix>(checkpoint.matrix(matrix.name), pack(matrix), pool);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <span>
@@ -12,10 +13,13 @@
 
 namespace gpt2 {
 
+/// Matrices that `lone_losses` measures in one run through the text.
+inline constexpr std::size_t matrices_at_once = 8;
+
 /// What the model loses, as KLD in nats per token, for each matrix quantized alone.
 /// @param tokens whole windows of the model's context, at least one
 /// @param pack packs one of `matrices`
-/// Takes the float32 bytes of eight matrices.
+/// Takes the float32 bytes of `matrices_at_once` matrices.
 std::vector<double> lone_losses(
     const Checkpoint& checkpoint, std::span<const nash_swarm::MatrixPlan> matrices,
     std::span<const std::int32_t> tokens, nash_swarm::ThreadPool& pool,

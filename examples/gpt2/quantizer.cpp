@@ -3,12 +3,11 @@
 #include <algorithm>
 #include <cstring>
 #include <iterator>
-#include <random>
 #include <utility>
 
+#include <nash_swarm/io/fingerprint.hpp>
 #include <nash_swarm/model/pack.hpp>
 
-#include "gpt2/backward.hpp"
 #include "gpt2/float_matrix.hpp"
 #include "gpt2/lone_losses.hpp"
 
@@ -17,10 +16,7 @@ namespace {
 
 using nash_swarm::DataType;
 using nash_swarm::Error;
-using nash_swarm::GradientMoment;
-using nash_swarm::InputMoment;
 using nash_swarm::OtherTensor;
-using nash_swarm::TensorView;
 using nash_swarm::ThreadPool;
 
 /// Tokens of the calibration text on which the loss of every matrix alone is measured: every matrix
@@ -100,11 +96,6 @@ OtherTensor unquantized_matrix(const Checkpoint& checkpoint,
           }};
 }
 
-/// Rows that share gradient moments: each head's queries, keys and values have their own.
-std::size_t rows_of_group(const Config& config, const WeightSource& matrix) {
-  return matrix.name().ends_with("attn.c_attn") ? config.head_size() : matrix.out_features();
-}
-
 }  // namespace
 
 Scope parse_scope(const std::string& word) {
@@ -152,7 +143,8 @@ Quantizer::Quantizer(const Checkpoint& checkpoint, Scope scope, std::uint64_t se
       pool_(pool),
       rules_(std::move(rules)),
       others_(other_tensors(checkpoint, scope)),
-      model_(seed, rules_.windows) {
+      model_(seed, rules_.windows),
+      calibration_(checkpoint, matrices_in_scope(checkpoint, scope), pool) {
   for (const auto& matrix : matrices_in_scope(checkpoint, scope)) {
     const std::size_t in = matrix->in_features();
     weights_ += matrix->out_features() * in;
@@ -166,64 +158,19 @@ Quantizer::Quantizer(const Checkpoint& checkpoint, Scope scope, std::uint64_t se
 
 void Quantizer::calibrate(std::span<const std::int32_t> tokens, const WeightProgress& progress) {
   const auto matrices = matrices_in_scope(checkpoint_, scope_);
-  moments_.clear();
-  gradients_.clear();
-  for (const auto& matrix : matrices) {
-    const std::string& name = matrix->name();
-    moments_.emplace(name, InputMoment(name, matrix->in_features()));
-    gradients_.emplace(name, GradientMoment(name, matrix->out_features(), matrix->in_features(),
-                                            rows_of_group(checkpoint_.config(), *matrix)));
-  }
-  gather_moments(tokens, progress);
+  calibration_.gather(tokens, store_, progress);
   for (std::size_t m = 0; m < matrices.size(); ++m) {
     const std::string& name = matrices[m]->name();
     const FloatMatrix weights = whole_matrix(*matrices[m], pool_);
-    model_.add(name, weights.view(), calibration(name), matrices_[m].basis, pool_);
+    model_.add(name, weights.view(), moments(name)->calibration(), matrices_[m].basis, pool_);
   }
   correct_payoffs(
       tokens.first(std::min(tokens.size(), measuring_tokens(matrices.size(), weights_))));
 }
 
-void Quantizer::gather_moments(std::span<const std::int32_t> tokens,
-                               const WeightProgress& progress) {
-  const Model model = make_float_model(checkpoint_, false);
-  GradientObserver observer;
-  observer.matrix = [this](const std::string& name, TensorView<const float, 2> x,
-                           TensorView<const float, 2> dy) {
-    if (!in_scope(scope_, name)) return;
-    moments_.at(name).add(x, pool_);
-    gradients_.at(name).add(x, dy, pool_);
-  };
-  observer.token_embedding = [this](TensorView<const float, 2> hidden,
-                                    TensorView<const float, 2> gradient) {
-    if (!in_scope(scope_, "wte")) return;
-    moments_.at("wte").add(hidden, pool_);
-    gradients_.at("wte").add_gradient(gradient, hidden.extent(0), pool_);
-  };
-  std::mt19937_64 engine;
-  const std::size_t context = std::min(checkpoint_.config().n_ctx, tokens.size());
-  const std::size_t windows = context == 0 ? 0 : tokens.size() / context;
-  for (std::size_t w = 0; w < windows; ++w) {
-    run_backward(model, tokens.subspan(w * context, context), gradient_of_drawn_labels(engine),
-                 pool_, observer);
-    progress(weights_ / windows);
-  }
-}
-
-nash_swarm::MatrixCalibration Quantizer::calibration(const std::string& matrix) const {
-  return {moments_.at(matrix), gradients_.at(matrix)};
-}
-
 void Quantizer::correct_payoffs(std::span<const std::int32_t> tokens) {
   const std::size_t format = nash_swarm::format_index("b3_l3");
-  const std::vector<double> measured =
-      lone_losses(checkpoint_, matrices_, tokens, pool_, [&](const nash_swarm::MatrixPlan& matrix) {
-        nash_swarm::MatrixPlan plan = matrix;
-        plan.cells = nash_swarm::CellMap(nash_swarm::panel_count(plan.out_features),
-                                         nash_swarm::block_count(plan.in_features),
-                                         nash_swarm::format_table[format].id);
-        return pack(plan);
-      });
+  const std::vector<double> measured = measured_losses(tokens, format);
   for (std::size_t m = 0; m < measured.size(); ++m) {
     const double expected = model_.matrices()[m].payoff.loss(format);
     if (measured[m] > 0.0 && expected > 0.0) {
@@ -232,9 +179,59 @@ void Quantizer::correct_payoffs(std::span<const std::int32_t> tokens) {
   }
 }
 
+std::vector<double> Quantizer::measured_losses(std::span<const std::int32_t> tokens,
+                                               std::size_t format) {
+  std::vector<nash_swarm::MatrixPlan> plans = matrices_;
+  nash_swarm::Fingerprint inputs;
+  inputs.add(std::as_bytes(tokens));
+  for (nash_swarm::MatrixPlan& plan : plans) {
+    plan.cells = nash_swarm::CellMap(nash_swarm::panel_count(plan.out_features),
+                                     nash_swarm::block_count(plan.in_features),
+                                     nash_swarm::format_table[format].id);
+    inputs.add(fingerprint(plan));
+  }
+  const char* const name = "lone_losses";
+  std::vector<double> losses;
+  if (store_.folder != nullptr) {
+    losses = store_.folder->numbers(name, inputs.value()).value_or(losses);
+  }
+  while (losses.size() < plans.size()) {
+    const std::size_t count = std::min(matrices_at_once, plans.size() - losses.size());
+    const std::vector<double> some =
+        lone_losses(checkpoint_, std::span(plans).subspan(losses.size(), count), tokens, pool_,
+                    [&](const nash_swarm::MatrixPlan& plan) { return pack(plan); });
+    losses.insert(losses.end(), some.begin(), some.end());
+    if (store_.folder != nullptr) store_.folder->store_numbers(name, losses, inputs.value());
+  }
+  return losses;
+}
+
 nash_swarm::PackedMatrix Quantizer::pack(const nash_swarm::MatrixPlan& plan) const {
   const FloatMatrix weights = whole_matrix(*checkpoint_.matrix(plan.name), pool_);
-  return nash_swarm::pack(weights.view(), plan, calibration(plan.name), pool_);
+  return nash_swarm::pack(weights.view(), plan, moments(plan.name)->calibration(), pool_);
+}
+
+nash_swarm::PackedMatrix Quantizer::packed(const nash_swarm::MatrixPlan& plan) const {
+  if (store_.folder == nullptr) return pack(plan);
+  const std::uint64_t inputs = fingerprint(plan);
+  if (auto stored = store_.folder->packed(plan, inputs)) return std::move(*stored);
+  nash_swarm::PackedMatrix made = pack(plan);
+  store_.folder->store_packed(plan, made, inputs);
+  return made;
+}
+
+std::uint64_t Quantizer::fingerprint(const nash_swarm::MatrixPlan& plan) const {
+  nash_swarm::Fingerprint fingerprint;
+  fingerprint.add(program_fingerprint());
+  fingerprint.add(calibration_.fingerprint());
+  fingerprint.add(plan.name);
+  fingerprint.add(plan.basis->sign_seed());
+  fingerprint.add(std::uint64_t{plan.basis->rotation_block()});
+  fingerprint.add(std::as_bytes(std::span(plan.basis->permutation())));
+  for (std::size_t p = 0; p < plan.cells.panels(); ++p) {
+    fingerprint.add(std::as_bytes(plan.cells.panel(p)));
+  }
+  return fingerprint.value();
 }
 
 nash_swarm::Plan Quantizer::plan(const nash_swarm::Budget& budget) const {
@@ -275,9 +272,9 @@ void Quantizer::write(const nash_swarm::Plan& plan, const std::filesystem::path&
                       const WeightProgress& progress) const {
   nash_swarm::write_packed_model(target, plan.matrices(), others_,
                                  [&](const nash_swarm::MatrixPlan& matrix) {
-                                   nash_swarm::PackedMatrix packed = pack(matrix);
+                                   nash_swarm::PackedMatrix done = packed(matrix);
                                    progress(matrix.out_features * matrix.in_features);
-                                   return packed;
+                                   return done;
                                  });
 }
 

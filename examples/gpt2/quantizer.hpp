@@ -13,6 +13,7 @@
 #include <nash_swarm/io/packed_model.hpp>
 #include <nash_swarm/model/allocate.hpp>
 
+#include "gpt2/calibration.hpp"
 #include "gpt2/checkpoint.hpp"
 
 namespace gpt2 {
@@ -33,9 +34,6 @@ std::vector<std::shared_ptr<const WeightSource>> matrices_in_scope(const Checkpo
 /// Bytes of everything in a checkpoint's packed file but the header and the matrices of the scope.
 std::vector<nash_swarm::OtherTensor> other_tensors(const Checkpoint& checkpoint, Scope scope);
 
-/// Called with the number of weights that are done since the last call.
-using WeightProgress = std::function<void(std::size_t weights)>;
-
 /// Quantizes a checkpoint to packed files: calibrate once, then plan and write for any budget.
 class Quantizer {
  public:
@@ -48,6 +46,11 @@ class Quantizer {
 
   /// Sizes of the smallest file that the rules allow; known before the calibration.
   const nash_swarm::PackedModelSizes& smallest() const noexcept { return smallest_; }
+
+  /// From now on keeps there what takes long, and takes from there what fits: moments, losses of
+  /// single matrices, packed matrices. The results are the same bytes as without it.
+  /// @param store its folder outlives this
+  void use(const CalibrationStore& store) { store_ = store; }
 
   /// Runs the float model over windows of `tokens`, forth and back, and gathers what the matrices
   /// read and the gradients of their weights, then what every format would cost and lose.
@@ -68,9 +71,9 @@ class Quantizer {
   /// The matrices of the scope with their bases; their cells are empty.
   const std::vector<nash_swarm::MatrixPlan>& matrices() const noexcept { return matrices_; }
 
-  /// Moments of the inputs of a matrix, once it is calibrated.
-  const nash_swarm::InputMoment& moment(const std::string& matrix) const {
-    return moments_.at(matrix);
+  /// Moments of a matrix, once it is calibrated.
+  std::shared_ptr<const nash_swarm::MatrixMoments> moments(const std::string& matrix) const {
+    return calibration_.moments(matrix);
   }
 
   /// Sizes of the file that `write` would write.
@@ -81,11 +84,14 @@ class Quantizer {
              const WeightProgress& progress) const;
 
  private:
-  void gather_moments(std::span<const std::int32_t> tokens, const WeightProgress& progress);
   /// Replaces what is assumed of the importance of every matrix by what is measured.
   void correct_payoffs(std::span<const std::int32_t> tokens);
-  nash_swarm::MatrixCalibration calibration(const std::string& matrix) const;
+  std::vector<double> measured_losses(std::span<const std::int32_t> tokens, std::size_t format);
   nash_swarm::PackedMatrix pack(const nash_swarm::MatrixPlan& plan) const;
+  /// From the work folder if it is there, else packed and stored.
+  nash_swarm::PackedMatrix packed(const nash_swarm::MatrixPlan& plan) const;
+  /// Of all that `pack` depends on.
+  std::uint64_t fingerprint(const nash_swarm::MatrixPlan& plan) const;
 
   const Checkpoint& checkpoint_;
   Scope scope_;
@@ -96,8 +102,8 @@ class Quantizer {
   std::vector<nash_swarm::OtherTensor> others_;
   nash_swarm::PackedModelSizes smallest_;
   nash_swarm::Model model_;
-  std::map<std::string, nash_swarm::InputMoment> moments_;       // by matrix
-  std::map<std::string, nash_swarm::GradientMoment> gradients_;  // by matrix
+  CalibrationStore store_;
+  Calibration calibration_;
 };
 
 }  // namespace gpt2

@@ -92,6 +92,41 @@ TEST_CASE("gradient moment: the same for any number of threads") {
   }
 }
 
+TEST_CASE("gradient moment: two halves merged are the whole, up to rounding") {
+  const GradientMoment whole = two_sequences(serial);
+  GradientMoment merged("w", 32, 70, 16);
+  for (const unsigned seed : {1u, 2u}) {
+    GradientMoment half("w", 32, 70, 16);
+    half.add(rows_of(support::correlated(30, 70, seed), 70),
+             rows_of(support::correlated(30, 32, seed + 5), 32), serial);
+    merged.merge(half);
+  }
+  CHECK(merged.tokens() == 60);
+  CHECK(merged.sequences() == 2);
+  for (std::size_t group = 0; group < 2; ++group) {
+    const double size = whole.trace(group) / 70.0;
+    for (std::size_t a = 0; a < 70; ++a) {
+      for (std::size_t b = 0; b < 70; ++b) {
+        CHECK(merged(group, a, b) == doctest::Approx(whole(group, a, b)).epsilon(1e-5).scale(size));
+      }
+    }
+  }
+  for (std::size_t row = 0; row < 32; ++row) {
+    CHECK(merged.row_square(row) == doctest::Approx(whole.row_square(row)).epsilon(1e-12));
+  }
+}
+
+TEST_CASE("gradient moment: moments of another matrix are not merged") {
+  GradientMoment moment = two_sequences(serial);
+  CHECK(message_of([&] { moment.merge(GradientMoment("w", 32, 70, 8)); }) ==
+        "w: gradients [32, 70] in groups of 16 rows cannot be merged with those of w, [32, 70] in "
+        "groups of 8 rows");
+  CHECK_FALSE(message_of([&] { moment.merge(GradientMoment("v", 32, 70, 16)); }).empty());
+  CHECK_FALSE(message_of([&] { moment.merge(GradientMoment("w", 48, 70, 16)); }).empty());
+  CHECK_FALSE(message_of([&] { moment.merge(GradientMoment("w", 32, 71, 16)); }).empty());
+  CHECK(moment.sequences() == 2);
+}
+
 TEST_CASE("matrix calibration: a blend has the trace of the gradients, per row") {
   const GradientMoment gradients = two_sequences(serial);
   InputMoment inputs("w", 70);

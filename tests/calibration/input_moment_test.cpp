@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <limits>
 #include <string>
+#include <utility>
 
 #include <nash_swarm/core/thread_pool.hpp>
 
@@ -84,4 +85,56 @@ TEST_CASE("input moment: the same for any number of threads") {
     moment.add(rows_of(values, 200), pool);
     for (std::size_t k = 0; k < 200; ++k) CHECK(moment.mean_square(k) == expected.mean_square(k));
   }
+}
+
+TEST_CASE("input moment: two halves merged are the whole, up to rounding") {
+  SerialExecutor serial;
+  constexpr std::size_t in = 150;
+  const Row values = support::random_inputs(40, in, 1);
+  const auto rows = [&](std::size_t begin, std::size_t end) {
+    return rows_of(values, in).slice(0, begin, end);
+  };
+  InputMoment whole("q", in), first("q", in), second("q", in);
+  whole.add(rows(0, 40), serial);
+  first.add(rows(0, 15), serial);
+  second.add(rows(15, 40), serial);
+  first.merge(second);
+  CHECK(first.count() == 40);
+  for (std::size_t a = 0; a < in; ++a) {
+    for (std::size_t b = 0; b < in; ++b) {
+      CHECK(first(a, b) == doctest::Approx(whole(a, b)).epsilon(1e-5).scale(1.0));
+    }
+  }
+  CHECK(first.trace() != doctest::Approx(second.trace()).epsilon(1e-3));
+}
+
+TEST_CASE("input moment: moments of another matrix are not merged") {
+  SerialExecutor serial;
+  InputMoment moment("q", 3);
+  moment.add(rows_of({1, 2, 0}, 3), serial);
+  CHECK(message_of([&] { moment.merge(InputMoment("q", 4)); }) ==
+        "q: moments of 3 channels cannot be merged with those of q, 4 channels");
+  CHECK(message_of([&] { moment.merge(InputMoment("k", 3)); }).starts_with("q: "));
+  CHECK(moment.count() == 1);
+}
+
+TEST_CASE("input moment: restored sums are the same to the bit, and go on") {
+  SerialExecutor serial;
+  constexpr std::size_t in = 150;
+  const Row values = support::random_inputs(40, in, 1);
+  InputMoment moment("q", in);
+  moment.add(rows_of(values, in).slice(0, 0, 20), serial);
+  nash_swarm::SymmetricSums sums(1, in);
+  for (std::size_t i = 0; i < sums.values().size(); ++i) {
+    sums.values()[i] = moment.sums().values()[i];
+  }
+  InputMoment other("q", std::move(sums), moment.count());
+  for (InputMoment* each : {&moment, &other}) {
+    each->add(rows_of(values, in).slice(0, 20, 40), serial);
+  }
+  CHECK(other.count() == 40);
+  for (std::size_t a = 0; a < in; ++a) {
+    for (std::size_t b = 0; b < in; ++b) CHECK(other(a, b) == moment(a, b));
+  }
+  CHECK_FALSE(message_of([&] { InputMoment("q", nash_swarm::SymmetricSums(2, in), 1); }).empty());
 }

@@ -1,14 +1,11 @@
 #pragma once
 
-#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <string>
 #include <utility>
 
-#include <Eigen/Core>
-
-#include <nash_swarm/core/aligned_buffer.hpp>
+#include <nash_swarm/calibration/symmetric_sums.hpp>
 #include <nash_swarm/core/error.hpp>
 #include <nash_swarm/core/executor.hpp>
 #include <nash_swarm/core/tensor_view.hpp>
@@ -16,23 +13,29 @@
 namespace nash_swarm {
 
 /// Second moments of the inputs x of a matrix: the mean of xxᵀ, gathered over batches.
-/// Memory: 4 bytes for every pair of channels.
+/// Memory: 4 bytes for every pair of channels, about 2·in² in all.
 class InputMoment {
  public:
   /// @param name names the matrix in messages
   InputMoment(std::string name, std::size_t in_features)
-      : name_(std::move(name)), in_features_(in_features), sums_(in_features * in_features) {}
+      : name_(std::move(name)), sums_(1, in_features) {}
+
+  /// Moments out of stored sums over `count` inputs.
+  /// @throws Error for sums of several groups
+  InputMoment(std::string name, SymmetricSums sums, std::size_t count)
+      : name_(std::move(name)), sums_(std::move(sums)), count_(count) {
+    if (sums_.groups() != 1) throw Error(name_, "stored sums of several groups");
+  }
 
   const std::string& name() const noexcept { return name_; }
-  std::size_t in_features() const noexcept { return in_features_; }
+  std::size_t in_features() const noexcept { return sums_.channels(); }
   /// Number of inputs (tokens) seen.
   std::size_t count() const noexcept { return count_; }
 
   /// Mean product of two input channels; as long as nothing was seen that of white inputs (H = I).
   double operator()(std::size_t a, std::size_t b) const noexcept {
     if (count_ == 0) return a == b ? 1.0 : 0.0;
-    const double sum = static_cast<double>(sums_[std::max(a, b) * in_features_ + std::min(a, b)]);
-    return sum / static_cast<double>(count_);
+    return static_cast<double>(sums_(0, a, b)) / static_cast<double>(count_);
   }
 
   /// Mean square of one input channel.
@@ -41,7 +44,7 @@ class InputMoment {
   /// Trace of H: the sum of the mean squares.
   double trace() const noexcept {
     double sum = 0.0;
-    for (std::size_t k = 0; k < in_features_; ++k) sum += mean_square(k);
+    for (std::size_t k = 0; k < in_features(); ++k) sum += mean_square(k);
     return sum;
   }
 
@@ -49,37 +52,36 @@ class InputMoment {
   /// @throws Error for a wrong shape, or NaN or infinity in x (named by index)
   template <Executor E>
   void add(TensorView<const float, 2> x, E& executor) {
-    if (x.extent(1) != in_features_) {
+    if (x.extent(1) != in_features()) {
       throw Error(name_, "calibration input of " + std::to_string(x.extent(1)) +
-                             " channels for a matrix of " + std::to_string(in_features_));
+                             " channels for a matrix of " + std::to_string(in_features()));
     }
-    const Inputs inputs(x.data(), index(x.extent(0)), index(in_features_),
-                        {index(x.stride(0)), index(x.stride(1))});
-    constexpr std::size_t channels_per_task = 64;
-    const std::size_t tasks = (in_features_ + channels_per_task - 1) / channels_per_task;
-    executor.run(tasks, [&](std::size_t task) {
-      // The lower triangle, in bands of rows; the longest are begun first.
-      const std::size_t begin = (tasks - 1 - task) * channels_per_task;
-      const std::size_t end = std::min(in_features_, begin + channels_per_task);
-      Eigen::Map<Sums> band(sums_.data() + begin * in_features_, index(end - begin),
-                            index(in_features_));
-      band.leftCols(index(end)).noalias() +=
-          inputs.middleCols(index(begin), index(end - begin)).transpose() *
-          inputs.leftCols(index(end));
-    });
+    // The longest bands are begun first.
+    executor.run(sums_.bands(),
+                 [&](std::size_t task) { sums_.add_products(0, sums_.bands() - 1 - task, x); });
     count_ += x.extent(0);
     check_finite(x);
   }
 
+  /// Adds what another object has seen of the same matrix; sums in float32 depend a little on the
+  /// order.
+  /// @throws Error for moments of another name or size
+  void merge(const InputMoment& other) {
+    if (other.name() != name() || other.in_features() != in_features()) {
+      throw Error(name_, "moments of " + std::to_string(in_features()) +
+                             " channels cannot be merged with those of " + other.name() + ", " +
+                             std::to_string(other.in_features()) + " channels");
+    }
+    sums_.add(other.sums_);
+    count_ += other.count_;
+  }
+
+  /// The sums (not means) as they are, to be stored.
+  const SymmetricSums& sums() const noexcept { return sums_; }
+
  private:
-  using Sums = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-  using Inputs =
-      Eigen::Map<const Sums, Eigen::Unaligned, Eigen::Stride<Eigen::Dynamic, Eigen::Dynamic>>;
-
-  static Eigen::Index index(std::size_t value) noexcept { return static_cast<Eigen::Index>(value); }
-
   void check_finite(TensorView<const float, 2> x) const {
-    for (std::size_t k = 0; k < in_features_; ++k) {
+    for (std::size_t k = 0; k < in_features(); ++k) {
       if (std::isfinite(mean_square(k))) continue;
       for (std::size_t t = 0; t < x.extent(0); ++t) {
         if (std::isfinite(x(t, k))) continue;
@@ -96,8 +98,7 @@ class InputMoment {
   }
 
   std::string name_;
-  std::size_t in_features_;
-  AlignedBuffer<float> sums_;  // lower triangle of the sum of xxᵀ
+  SymmetricSums sums_;  // of xxᵀ
   std::size_t count_ = 0;
 };
 

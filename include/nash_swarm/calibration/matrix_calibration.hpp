@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
 #include <string>
 
 #include <nash_swarm/calibration/gradient_moment.hpp>
@@ -55,6 +56,17 @@ class MatrixCalibration {
  private:
   const InputMoment* inputs_;
   const GradientMoment* gradients_ = nullptr;
+};
+
+/// The moments of a matrix, owned.
+struct MatrixMoments {
+  InputMoment inputs;
+  std::optional<GradientMoment> gradients;
+
+  /// Refers to this object.
+  MatrixCalibration calibration() const {
+    return gradients ? MatrixCalibration(inputs, *gradients) : MatrixCalibration(inputs);
+  }
 };
 
 /// The second moments H of a group of rows: an average row's error e costs eᵀHe.
