@@ -11,6 +11,7 @@
 #include "gpt2/backward.hpp"
 #include "gpt2/float_matrix.hpp"
 #include "gpt2/lone_losses.hpp"
+#include "gpt2/whole_matrices.hpp"
 
 namespace gpt2 {
 namespace {
@@ -146,17 +147,20 @@ std::vector<OtherTensor> other_tensors(const Checkpoint& checkpoint, Scope scope
 }
 
 Quantizer::Quantizer(const Checkpoint& checkpoint, Scope scope, std::uint64_t seed,
-                     ThreadPool& pool, nash_swarm::Rules rules)
+                     ThreadPool& pool, nash_swarm::Rules rules, const Pieces& pieces)
     : checkpoint_(checkpoint),
       scope_(scope),
       pool_(pool),
       rules_(std::move(rules)),
+      pieces_(pieces),
       others_(other_tensors(checkpoint, scope)) {
+  if (!pieces_.streams) rules_.streams = nash_swarm::StreamFamily::none;
   for (const auto& matrix : matrices_in_scope(checkpoint, scope)) {
     const std::size_t in = matrix->in_features();
     weights_ += matrix->out_features() * in;
     auto basis = std::make_shared<const nash_swarm::InputBasis>(
-        matrix->name() + ".input", in, nash_swarm::InputBasis::widest_rotation(in),
+        matrix->name() + ".input", in,
+        pieces_.rotation ? nash_swarm::InputBasis::widest_rotation(in) : 0,
         seed + matrices_.size());
     matrices_.push_back({matrix->name(), matrix->out_features(), in, std::move(basis), {}});
   }
@@ -179,6 +183,7 @@ void Quantizer::calibrate(std::span<const std::int32_t> tokens, const WeightProg
     const FloatMatrix weights = whole_matrix(*matrices[m], pool_);
     model_.add(name, weights.view(), calibration(name), matrices_[m].basis, pool_);
   }
+  if (!pieces_.measured) return;
   correct_payoffs(
       tokens.first(std::min(tokens.size(), measuring_tokens(matrices.size(), weights_))));
 }
@@ -191,13 +196,13 @@ void Quantizer::gather_moments(std::span<const std::int32_t> tokens,
                            TensorView<const float, 2> dy) {
     if (!in_scope(scope_, name)) return;
     moments_.at(name).add(x, pool_);
-    gradients_.at(name).add(x, dy, pool_);
+    if (pieces_.gradients) gradients_.at(name).add(x, dy, pool_);
   };
   observer.token_embedding = [this](TensorView<const float, 2> hidden,
                                     TensorView<const float, 2> gradient) {
     if (!in_scope(scope_, "wte")) return;
     moments_.at("wte").add(hidden, pool_);
-    gradients_.at("wte").add_gradient(gradient, hidden.extent(0), pool_);
+    if (pieces_.gradients) gradients_.at("wte").add_gradient(gradient, hidden.extent(0), pool_);
   };
   std::mt19937_64 engine;
   const std::size_t context = std::min(checkpoint_.config().n_ctx, tokens.size());
@@ -233,10 +238,14 @@ void Quantizer::correct_payoffs(std::span<const std::int32_t> tokens) {
 
 nash_swarm::PackedMatrix Quantizer::pack(const nash_swarm::MatrixPlan& plan) const {
   const FloatMatrix weights = whole_matrix(*checkpoint_.matrix(plan.name), pool_);
+  if (!pieces_.feedback) {
+    return nash_swarm::round_to_nearest(plan.name, weights.view(), plan.basis, plan.cells, pool_);
+  }
   return nash_swarm::pack(weights.view(), plan, calibration(plan.name), pool_);
 }
 
 nash_swarm::Plan Quantizer::plan(const nash_swarm::Budget& budget) const {
+  if (!pieces_.cells) return allocate_whole_matrices(model_, matrices_, budget, rules_);
   return nash_swarm::allocate(model_, budget, rules_);
 }
 

@@ -14,6 +14,7 @@
 #include <nash_swarm/model/allocate.hpp>
 
 #include "gpt2/checkpoint.hpp"
+#include "gpt2/pieces.hpp"
 
 namespace gpt2 {
 
@@ -41,7 +42,7 @@ class Quantizer {
  public:
   /// @throws nash_swarm::Error for rules that cannot be kept
   Quantizer(const Checkpoint& checkpoint, Scope scope, std::uint64_t seed,
-            nash_swarm::ThreadPool& pool, nash_swarm::Rules rules = {});
+            nash_swarm::ThreadPool& pool, nash_swarm::Rules rules = {}, const Pieces& pieces = {});
 
   /// Weights of the matrices in the scope.
   std::size_t weights() const noexcept { return weights_; }
@@ -91,6 +92,7 @@ class Quantizer {
   Scope scope_;
   nash_swarm::ThreadPool& pool_;
   nash_swarm::Rules rules_;
+  Pieces pieces_;
   std::size_t weights_ = 0;
   std::vector<nash_swarm::MatrixPlan> matrices_;
   std::vector<nash_swarm::OtherTensor> others_;
