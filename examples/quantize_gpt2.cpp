@@ -16,6 +16,8 @@
 #include "command_line.hpp"
 #include "gpt2/evaluation.hpp"
 #include "gpt2/grouped_matrix.hpp"
+#include "gpt2/paper_table.hpp"
+#include "gpt2/rate_chart.hpp"
 #include "gpt2/rows.hpp"
 #include "gpt2/tokenizer.hpp"
 #include "text_options.hpp"
@@ -36,12 +38,14 @@ struct Options {
   std::optional<double> compression;
   std::string method = "nash_swarm";
   bool compare = false;
+  std::vector<std::string> paper_table;
   std::string scope = "all";
   std::uint64_t seed = 0;
   std::size_t threads = 0;
   std::vector<std::string> fixed;
   std::vector<std::string> forbidden;
   std::string profile = "default";
+  std::vector<std::string> without;
   std::optional<double> min_bits;
   std::optional<double> max_bits;
   std::string plan;
@@ -50,8 +54,13 @@ struct Options {
   std::string out;
   std::string work;
   std::string report;
+  std::string chart;
   bool dry_run = false;
   bool list_formats = false;
+
+  std::size_t tokens_to_calibrate_on() const {
+    return calibration_tokens.value_or(profile == "fast" ? 32768 : 131072);
+  }
 
   void add_to(CLI::App& app) {
     app.add_option("--model", model, "Folder of a Hugging Face GPT-2 (bundled wiki-gpt2)");
@@ -91,11 +100,19 @@ struct Options {
                    "default: the formats that lose least; fast: those that are decoded fastest")
         ->check(CLI::IsMember({"default", "fast"}))
         ->capture_default_str();
+    app.add_option("--without", without,
+                   "Piece of the pipeline to leave out, to measure what it brings (repeatable): "
+                   "feedback, gradients, windows, rotation, measured, cells");
     app.add_option("--method", method, "How to quantize")
         ->check(CLI::IsMember(
             {"nash_swarm", "rtn", "gptq", "awq", "hqq", "paper_uniform", "paper_nash"}))
         ->capture_default_str();
     app.add_flag("--compare", compare, "Run nash_swarm and every baseline on the same text");
+    app.add_option("--paper-table", paper_table,
+                   "Table of the paper's setting instead, for checkpoint folders (bundled "
+                   "wiki-gpt2): lm_head only, padded texts; uses --text, --samples, --calibration, "
+                   "--calibration-tokens, --seed, --threads, --report")
+        ->expected(0, -1);
     app.add_option("--scope", scope, "Which matrices to quantize")
         ->check(CLI::IsMember({"all", "blocks", "lm_head"}))
         ->capture_default_str();
@@ -110,7 +127,9 @@ struct Options {
     app.add_option("--plan-out", plan_out, "Plan to write (JSON), to be looked at and edited");
     app.add_option("--picture", picture, "Picture of the plan to write (SVG)");
     app.add_option("--report", report, "JSON report to write");
-    app.add_flag("--dry-run", dry_run, "Print the sizes without quantizing");
+    auto* chart_flag =
+        app.add_option("--chart", chart, "Chart of KLD over bits of all rows to write (SVG)");
+    app.add_flag("--dry-run", dry_run, "Print the sizes without quantizing")->excludes(chart_flag);
     app.add_flag("--list-formats", list_formats, "Print the formats and stop");
   }
 };
@@ -211,6 +230,9 @@ class Job {
     std::fputs(gpt2::format_report(report_).c_str(), stdout);
     if (packs && !options_.dry_run) std::printf("\npacked model: %s\n", out_.string().c_str());
     if (!options_.report.empty()) gpt2::write_report(report_, options_.report);
+    if (!options_.chart.empty()) {
+      write_text(gpt2::rate_chart(report_), options_.chart);
+    }
     if (!options_.plan_out.empty()) {
       write_text(nash_swarm::model_plan_text(plans_.front()), options_.plan_out);
     }
@@ -235,7 +257,8 @@ class Job {
     }
     const bool plans = !options_.plan.empty() || !options_.plan_out.empty() ||
                        !options_.picture.empty() || !options_.fixed.empty() ||
-                       !options_.forbidden.empty() || options_.min_bits || options_.max_bits;
+                       !options_.forbidden.empty() || options_.min_bits || options_.max_bits ||
+                       !options_.without.empty();
     if (plans && !packs) {
       throw nash_swarm::Error("--method", "baselines have no plan and no rules",
                               "use --method nash_swarm");
@@ -250,18 +273,19 @@ class Job {
                                 "give a longer text");
       }
       calibration_ = gpt2::calibration_windows(encoded.ids, checkpoint_.config().n_ctx,
-                                               calibration_tokens());
+                                               options_.tokens_to_calibrate_on());
     }
     const std::filesystem::path folder = std::filesystem::absolute(options_.model);
     const std::string name =
         (folder.has_filename() ? folder : folder.parent_path()).filename().string();
     out_ = options_.out.empty() ? name + ".nash_swarm.safetensors" : options_.out;
     if (packs && !options_.dry_run) nash_swarm::AtomicFile probe(out_);
-    for (const std::string& target : {options_.report, options_.plan_out, options_.picture}) {
+    for (const std::string& target : {options_.report, options_.plan_out, options_.picture, options_.chart}) {
       if (!target.empty()) nash_swarm::AtomicFile probe(target);
     }
     checkpoint_.check_finite(pool_);
     report_.model = name;
+    report_.without = options_.without;
     report_.parameters = checkpoint_.parameter_count();
     for (const auto& matrix : checkpoint_.matrices()) {
       report_.matrix_weights += matrix->out_features() * matrix->in_features();
@@ -270,7 +294,8 @@ class Job {
 
   /// The rules, the sizes and the plan that the flags ask for.
   void check_plan() {
-    quantizer_.emplace(checkpoint_, scope_, options_.seed, pool_, parse_rules(options_));
+    quantizer_.emplace(checkpoint_, scope_, options_.seed, pool_, parse_rules(options_),
+                       gpt2::pieces_without(options_.without));
     if (!options_.plan.empty()) {
       stored_plan_ = nash_swarm::read_model_plan(options_.plan, gpt2::read_text_file(options_.plan),
                                                  quantizer_->matrices());
@@ -292,10 +317,6 @@ class Job {
                    plan.certificate().budget == stated.budget ? "" : "; they exceed its budget");
     }
     return plan;
-  }
-
-  std::size_t calibration_tokens() const {
-    return options_.calibration_tokens.value_or(options_.profile == "fast" ? 32768 : 131072);
   }
 
   /// What is done is kept in a folder until the job is.
@@ -413,6 +434,25 @@ class Job {
   gpt2::Report report_;
 };
 
+void print_paper_tables(const Options& options) {
+  if (!options.report.empty()) nash_swarm::AtomicFile probe(options.report);
+  std::vector<std::string> folders = options.paper_table;
+  std::erase(folders, "");
+  if (folders.empty()) folders.push_back(options.model);
+  nash_swarm::ThreadPool pool(options.threads);
+  gpt2::Progress progress;
+  gpt2::PaperSetting setting;
+  setting.text = options.text.file;
+  setting.calibration = options.calibration;
+  setting.samples = options.text.samples;
+  setting.calibration_tokens = options.tokens_to_calibrate_on();
+  setting.seed = options.seed;
+  const std::vector<gpt2::PaperTable> tables =
+      gpt2::paper_tables(folders, setting, pool, progress);
+  std::fputs(gpt2::format_paper_tables(tables).c_str(), stdout);
+  if (!options.report.empty()) gpt2::write_paper_tables(tables, options.report);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -422,6 +462,8 @@ int main(int argc, char** argv) {
   return run_program(app, argc, argv, [&] {
     if (options.list_formats) {
       list_formats();
+    } else if (app.count("--paper-table") != 0) {
+      print_paper_tables(options);
     } else {
       Job(app, options).run();
     }

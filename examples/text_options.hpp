@@ -14,7 +14,7 @@ struct TextOptions {
   std::string protocol = "full";
   std::size_t context = 0;
   std::size_t max_tokens = 0;
-  std::size_t samples = 50;
+  std::size_t samples = 100;
 
   void add_to(CLI::App& app) {
     app.add_option("--text", file, "Text to evaluate on (bundled valid.txt)");
@@ -29,7 +29,7 @@ struct TextOptions {
     app.add_option("--max-tokens", max_tokens,
                    "Most tokens to score (all; 32768 of the bundled text)")
         ->check(CLI::PositiveNumber);
-    app.add_option("--samples", samples, "Lines of the paper protocol")
+    app.add_option("--samples", samples, "Texts (lines) of the paper protocol")
         ->check(CLI::PositiveNumber)
         ->capture_default_str();
   }

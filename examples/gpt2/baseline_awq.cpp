@@ -70,6 +70,7 @@ Baseline awq(unsigned bits, std::size_t group, InputMoments moments) {
   Baseline baseline;
   baseline.method = "awq";
   baseline.label = grid_label("awq", bits, group);
+  baseline.group = group;
   baseline.quantize = [bits, group, moments = std::move(moments)](
                           const std::shared_ptr<const WeightSource>& original,
                           nash_swarm::ThreadPool& pool) -> QuantizedBaseline {

@@ -92,6 +92,7 @@ Baseline gptq(unsigned bits, std::size_t group, InputMoments moments) {
   Baseline baseline;
   baseline.method = "gptq";
   baseline.label = grid_label("gptq", bits, group);
+  baseline.group = group;
   baseline.quantize = [bits, group, moments = std::move(moments)](
                           const std::shared_ptr<const WeightSource>& original,
                           nash_swarm::ThreadPool& pool) -> QuantizedBaseline {

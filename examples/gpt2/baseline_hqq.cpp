@@ -59,6 +59,7 @@ Baseline hqq(unsigned bits, std::size_t group) {
   Baseline baseline;
   baseline.method = "hqq";
   baseline.label = grid_label("hqq", bits, group);
+  baseline.group = group;
   baseline.quantize = [bits, group](const std::shared_ptr<const WeightSource>& original,
                                     nash_swarm::ThreadPool& pool) -> QuantizedBaseline {
     auto matrix = std::make_shared<GroupedMatrix>(original, bits, group);

@@ -45,7 +45,7 @@ QuantizedBaseline quantize(const std::shared_ptr<const WeightSource>& original,
 }  // namespace
 
 Baseline paper_uniform() {
-  return {"paper_uniform", "paper uniform, 4 bits", quantize};
+  return {"paper_uniform", "paper uniform, 4 bits", {}, quantize};
 }
 
 }  // namespace gpt2

@@ -118,6 +118,7 @@ Baseline rtn(unsigned bits, std::size_t group) {
   Baseline baseline;
   baseline.method = "rtn";
   baseline.label = "rtn " + std::to_string(bits) + " bits, groups of " + std::to_string(group);
+  baseline.group = group;
   baseline.quantize = [bits, group](const std::shared_ptr<const WeightSource>& original,
                                     nash_swarm::ThreadPool& pool) -> QuantizedBaseline {
     auto source = std::make_shared<RoundedSource>(original, bits, group);

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include <Eigen/Core>
@@ -25,6 +26,7 @@ struct QuantizedBaseline {
 struct Baseline {
   std::string method;  // "rtn", "gptq", "awq", "hqq", "paper_uniform", "paper_nash"
   std::string label;   // for a table, such as "rtn 3 bits, groups of 64"
+  std::optional<std::size_t> group;  // weights that share a scale; none: all of a matrix
 
   /// Reads the matrix as often as the scheme needs it.
   /// @throws nash_swarm::Error naming matrix and place of a NaN or infinity, or of a group that the

@@ -211,16 +211,15 @@ std::uint64_t half_of_memory() {
 Calibration::Calibration(const Checkpoint& checkpoint, Sources matrices, ThreadPool& pool)
     : checkpoint_(checkpoint), matrices_(std::move(matrices)), pool_(pool) {}
 
-void Calibration::gather(std::span<const std::int32_t> tokens, const CalibrationStore& store,
-                         const WeightProgress& progress) {
+void Calibration::gather(std::span<const std::int32_t> tokens, std::size_t window,
+                         const CalibrationStore& store, const WeightProgress& progress) {
   const Config& config = checkpoint_.config();
-  const std::size_t context = std::min(config.n_ctx, tokens.size());
-  const std::size_t windows = context == 0 ? 0 : tokens.size() / context;
+  const std::size_t windows = window == 0 ? 0 : tokens.size() / window;
   Fingerprint inputs;
   inputs.add(moments_version);
   inputs.add(checkpoint_.fingerprint());
-  inputs.add(std::uint64_t{context});
-  inputs.add(std::as_bytes(tokens.first(windows * context)));
+  inputs.add(std::uint64_t{window});
+  inputs.add(std::as_bytes(tokens.first(windows * window)));
   fingerprint_ = inputs.value();
   moments_.clear();
   files_.clear();
@@ -243,7 +242,7 @@ void Calibration::gather(std::span<const std::int32_t> tokens, const Calibration
       Saver saver(store.folder == nullptr ? "" : store.folder->calibration_path(p), fingerprint,
                   store.seconds_between_saves);
       for (std::size_t w = seen; w < windows; ++w) {
-        add_window(model, tokens.subspan(w * context, context), w, passes[p].first_layer(), moments,
+        add_window(model, tokens.subspan(w * window, window), w, passes[p].first_layer(), moments,
                    pool_);
         if (w + 1 < windows) saver.save_if_due(moments, w + 1);
         steps.advance(1);

@@ -49,9 +49,10 @@ class Calibration {
 
   /// Runs the float model over windows of `tokens`, forth and back; what the folder has is taken
   /// from there.
+  /// @param window tokens of a window
   /// @param progress adds up to the weights of all matrices
-  void gather(std::span<const std::int32_t> tokens, const CalibrationStore& store,
-              const WeightProgress& progress);
+  void gather(std::span<const std::int32_t> tokens, std::size_t window,
+              const CalibrationStore& store, const WeightProgress& progress);
 
   /// The moments of a matrix, once they are gathered.
   std::shared_ptr<const nash_swarm::MatrixMoments> moments(const std::string& matrix) const;

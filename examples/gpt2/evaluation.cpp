@@ -55,13 +55,17 @@ double sum(std::span<const T> values) {
   return std::accumulate(values.begin(), values.end(), 0.0);
 }
 
-/// Adds the scores of a batch to what is, until `divide`, a sum over tokens.
-void add(const TokenScores& scores, std::size_t window_length, Evaluation& evaluation) {
-  const std::span<const double> losses = scores.losses;
-  for (std::size_t begin = 0; begin < losses.size(); begin += window_length) {
-    const double window_loss = sum(losses.subspan(begin, window_length));
+/// Adds the scores of a batch of windows to what is, until `divide`, a sum over
+/// tokens.
+void add(const TokenScores& scores, std::span<const Window> windows, Evaluation& evaluation) {
+  std::span<const double> losses = scores.losses;
+  for (const Window& window : windows) {
+    const std::size_t length = window.inputs.size();
+    const double window_loss = sum(losses.first(length));
     evaluation.loss += window_loss;
-    evaluation.window_losses.push_back(window_loss / static_cast<double>(window_length));
+    evaluation.window_losses.push_back(window_loss / static_cast<double>(length));
+    evaluation.padding_losses.push_back(sum(losses.first(length).last(window.padding)));
+    losses = losses.subspan(length);
   }
   if (evaluation.kld) *evaluation.kld += sum(std::span(scores.divergences));
   if (evaluation.top1_agreement) *evaluation.top1_agreement += sum(std::span(scores.agreements));
@@ -103,7 +107,7 @@ std::vector<Evaluation> evaluate(std::span<const Model* const> models, bool firs
     const std::vector<TokenScores> scores =
         score_tokens(models, hidden, joined(batch, &Window::targets), first_is_reference, pool);
     for (std::size_t m = 0; m < models.size(); ++m) {
-      add(scores[m], batch.front().inputs.size(), evaluations[m]);
+      add(scores[m], batch, evaluations[m]);
     }
     scored += inputs.size();
   }

@@ -16,6 +16,7 @@ namespace gpt2 {
 struct Evaluation {
   double loss = 0.0;                     ///< mean of −log p(target) per scored token, in nats
   std::vector<double> window_losses;     ///< the same mean for every window
+  std::vector<double> padding_losses;    ///< for every window the sum over its padding
   std::optional<double> kld;             ///< mean KL(reference ‖ model) per token, in nats
   std::optional<double> top1_agreement;  ///< share of tokens with the reference's top prediction
   double seconds = 0.0;                  ///< wall time of the model's hidden states and logits

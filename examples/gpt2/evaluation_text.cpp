@@ -93,8 +93,11 @@ EvaluationText paper_protocol(const Tokenizer& tokenizer, std::string_view text,
     Encoded sample = tokenizer.encode(line);
     result.invalid_bytes += sample.invalid_bytes;
     tokens += sample.ids.size();
+    const std::size_t length = std::min(sample.ids.size(), sample_tokens);
     sample.ids.resize(sample_tokens, *padding);
     add_window(result, sample.ids);
+    result.windows.back().padding = sample_tokens - std::max<std::size_t>(length, 1);
+    result.padding_tokens += result.windows.back().padding;
   }
   if (tokens < 2) throw_too_short(file, tokens);
   return result;

@@ -15,6 +15,7 @@ namespace gpt2 {
 struct Window {
   std::vector<std::int32_t> inputs;
   std::vector<std::int32_t> targets;  ///< as many as inputs
+  std::size_t padding = 0;            ///< targets, the last ones, that are not of the text
 };
 
 /// A text cut into windows by one of the two protocols.
@@ -25,7 +26,8 @@ struct EvaluationText {
   std::size_t stride = 0;   ///< tokens from the start of a window to the start of the next
   std::size_t scored_tokens = 0;
   std::vector<Window> windows;
-  std::size_t invalid_bytes = 0;  ///< bytes of no valid UTF-8 sequence, for a warning
+  std::size_t padding_tokens = 0;  ///< of the scored ones, those that are not of the text
+  std::size_t invalid_bytes = 0;   ///< bytes of no valid UTF-8 sequence, for a warning
 };
 
 /// The bytes of a text file.
@@ -50,6 +52,6 @@ EvaluationText full_protocol(const Tokenizer& tokenizer, std::string_view text,
 /// @throws nash_swarm::Error naming the file if it holds fewer than two tokens, "--samples" if
 /// that is 0, "--protocol" if the model is shorter or the vocabulary has no "<|endoftext|>"
 EvaluationText paper_protocol(const Tokenizer& tokenizer, std::string_view text,
-                              const std::string& file, std::size_t n_ctx, std::size_t samples = 50);
+                              const std::string& file, std::size_t n_ctx, std::size_t samples = 100);
 
 }  // namespace gpt2

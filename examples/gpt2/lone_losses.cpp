@@ -49,9 +49,9 @@ EvaluationText text_of(std::span<const std::int32_t> tokens, std::size_t context
 
 std::vector<double> lone_losses(
     const Checkpoint& checkpoint, std::span<const nash_swarm::MatrixPlan> matrices,
-    std::span<const std::int32_t> tokens, nash_swarm::ThreadPool& pool,
+    std::span<const std::int32_t> tokens, std::size_t window, nash_swarm::ThreadPool& pool,
     const std::function<nash_swarm::PackedMatrix(const nash_swarm::MatrixPlan&)>& pack) {
-  const EvaluationText text = text_of(tokens, std::min(checkpoint.config().n_ctx, tokens.size()));
+  const EvaluationText text = text_of(tokens, window);
   const Model reference = make_float_model(checkpoint, false);
   std::vector<double> losses;
   for (std::size_t first = 0; first < matrices.size(); first += matrices_at_once) {

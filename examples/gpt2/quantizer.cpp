@@ -10,6 +10,7 @@
 
 #include "gpt2/float_matrix.hpp"
 #include "gpt2/lone_losses.hpp"
+#include "gpt2/whole_matrices.hpp"
 
 namespace gpt2 {
 namespace {
@@ -137,40 +138,52 @@ std::vector<OtherTensor> other_tensors(const Checkpoint& checkpoint, Scope scope
 }
 
 Quantizer::Quantizer(const Checkpoint& checkpoint, Scope scope, std::uint64_t seed,
-                     ThreadPool& pool, nash_swarm::Rules rules)
+                     ThreadPool& pool, nash_swarm::Rules rules, const Pieces& pieces)
     : checkpoint_(checkpoint),
       scope_(scope),
       pool_(pool),
       rules_(std::move(rules)),
+      pieces_(pieces),
       others_(other_tensors(checkpoint, scope)),
-      model_(seed, rules_.windows),
+      model_(seed, pieces.windows ? rules_.windows : std::vector<nash_swarm::WindowFamily>{}),
       calibration_(checkpoint, matrices_in_scope(checkpoint, scope), pool) {
+  if (!pieces_.windows) rules_.windows.clear();
   for (const auto& matrix : matrices_in_scope(checkpoint, scope)) {
     const std::size_t in = matrix->in_features();
     weights_ += matrix->out_features() * in;
     auto basis = std::make_shared<const nash_swarm::InputBasis>(
-        matrix->name() + ".input", in, nash_swarm::InputBasis::widest_rotation(in),
+        matrix->name() + ".input", in,
+        pieces_.rotation ? nash_swarm::InputBasis::widest_rotation(in) : 0,
         seed + matrices_.size());
     matrices_.push_back({matrix->name(), matrix->out_features(), in, std::move(basis), {}});
   }
   smallest_ = nash_swarm::packed_model_sizes(nash_swarm::smallest_plan(matrices_, rules_), others_);
 }
 
-void Quantizer::calibrate(std::span<const std::int32_t> tokens, const WeightProgress& progress) {
+void Quantizer::calibrate(std::span<const std::int32_t> tokens, const WeightProgress& progress,
+                          std::size_t window) {
+  window = std::min(window == 0 ? checkpoint_.config().n_ctx : window, tokens.size());
   const auto matrices = matrices_in_scope(checkpoint_, scope_);
-  calibration_.gather(tokens, store_, progress);
+  calibration_.gather(tokens, window, store_, progress);
   for (std::size_t m = 0; m < matrices.size(); ++m) {
     const std::string& name = matrices[m]->name();
     const FloatMatrix weights = whole_matrix(*matrices[m], pool_);
-    model_.add(name, weights.view(), moments(name)->calibration(), matrices_[m].basis, pool_);
+    const auto moments = this->moments(name);
+    model_.add(name, weights.view(), used_calibration(*moments), matrices_[m].basis, pool_);
   }
+  if (!pieces_.measured) return;
   correct_payoffs(
-      tokens.first(std::min(tokens.size(), measuring_tokens(matrices.size(), weights_))));
+      tokens.first(std::min(tokens.size(), measuring_tokens(matrices.size(), weights_))), window);
 }
 
-void Quantizer::correct_payoffs(std::span<const std::int32_t> tokens) {
+nash_swarm::MatrixCalibration Quantizer::used_calibration(
+    const nash_swarm::MatrixMoments& moments) const {
+  return pieces_.gradients ? moments.calibration() : nash_swarm::MatrixCalibration(moments.inputs);
+}
+
+void Quantizer::correct_payoffs(std::span<const std::int32_t> tokens, std::size_t window) {
   const std::size_t format = nash_swarm::format_index("b3_l3");
-  const std::vector<double> measured = measured_losses(tokens, format);
+  const std::vector<double> measured = measured_losses(tokens, window, format);
   for (std::size_t m = 0; m < measured.size(); ++m) {
     const double expected = model_.matrices()[m].payoff.loss(format);
     if (measured[m] > 0.0 && expected > 0.0) {
@@ -180,10 +193,11 @@ void Quantizer::correct_payoffs(std::span<const std::int32_t> tokens) {
 }
 
 std::vector<double> Quantizer::measured_losses(std::span<const std::int32_t> tokens,
-                                               std::size_t format) {
+                                               std::size_t window, std::size_t format) {
   std::vector<nash_swarm::MatrixPlan> plans = matrices_;
   nash_swarm::Fingerprint inputs;
   inputs.add(std::as_bytes(tokens));
+  inputs.add(std::uint64_t{window});
   for (nash_swarm::MatrixPlan& plan : plans) {
     plan.cells = nash_swarm::CellMap(nash_swarm::panel_count(plan.out_features),
                                      nash_swarm::block_count(plan.in_features),
@@ -198,7 +212,7 @@ std::vector<double> Quantizer::measured_losses(std::span<const std::int32_t> tok
   while (losses.size() < plans.size()) {
     const std::size_t count = std::min(matrices_at_once, plans.size() - losses.size());
     const std::vector<double> some =
-        lone_losses(checkpoint_, std::span(plans).subspan(losses.size(), count), tokens, pool_,
+        lone_losses(checkpoint_, std::span(plans).subspan(losses.size(), count), tokens, window, pool_,
                     [&](const nash_swarm::MatrixPlan& plan) { return pack(plan); });
     losses.insert(losses.end(), some.begin(), some.end());
     if (store_.folder != nullptr) store_.folder->store_numbers(name, losses, inputs.value());
@@ -208,7 +222,11 @@ std::vector<double> Quantizer::measured_losses(std::span<const std::int32_t> tok
 
 nash_swarm::PackedMatrix Quantizer::pack(const nash_swarm::MatrixPlan& plan) const {
   const FloatMatrix weights = whole_matrix(*checkpoint_.matrix(plan.name), pool_);
-  return nash_swarm::pack(weights.view(), plan, moments(plan.name)->calibration(), pool_);
+  if (!pieces_.feedback) {
+    return nash_swarm::round_to_nearest(plan.name, weights.view(), plan.basis, plan.cells, pool_);
+  }
+  const auto moments = this->moments(plan.name);
+  return nash_swarm::pack(weights.view(), plan, used_calibration(*moments), pool_);
 }
 
 nash_swarm::PackedMatrix Quantizer::packed(const nash_swarm::MatrixPlan& plan) const {
@@ -227,6 +245,8 @@ std::uint64_t Quantizer::fingerprint(const nash_swarm::MatrixPlan& plan) const {
   fingerprint.add(plan.name);
   fingerprint.add(plan.basis->sign_seed());
   fingerprint.add(std::uint64_t{plan.basis->rotation_block()});
+  fingerprint.add(std::uint64_t{pieces_.feedback});
+  fingerprint.add(std::uint64_t{pieces_.gradients});
   fingerprint.add(std::as_bytes(std::span(plan.basis->permutation())));
   for (std::size_t p = 0; p < plan.cells.panels(); ++p) {
     fingerprint.add(std::as_bytes(plan.cells.panel(p)));
@@ -235,6 +255,7 @@ std::uint64_t Quantizer::fingerprint(const nash_swarm::MatrixPlan& plan) const {
 }
 
 nash_swarm::Plan Quantizer::plan(const nash_swarm::Budget& budget) const {
+  if (!pieces_.cells) return allocate_whole_matrices(model_, matrices_, budget, rules_);
   return nash_swarm::allocate(model_, budget, rules_);
 }
 

@@ -15,6 +15,7 @@
 
 #include "gpt2/calibration.hpp"
 #include "gpt2/checkpoint.hpp"
+#include "gpt2/pieces.hpp"
 
 namespace gpt2 {
 
@@ -39,7 +40,7 @@ class Quantizer {
  public:
   /// @throws nash_swarm::Error for rules that cannot be kept
   Quantizer(const Checkpoint& checkpoint, Scope scope, std::uint64_t seed,
-            nash_swarm::ThreadPool& pool, nash_swarm::Rules rules = {});
+            nash_swarm::ThreadPool& pool, nash_swarm::Rules rules = {}, const Pieces& pieces = {});
 
   /// Weights of the matrices in the scope.
   std::size_t weights() const noexcept { return weights_; }
@@ -54,7 +55,9 @@ class Quantizer {
 
   /// Runs the float model over windows of `tokens`, forth and back, and gathers what the matrices
   /// read and the gradients of their weights, then what every format would cost and lose.
-  void calibrate(std::span<const std::int32_t> tokens, const WeightProgress& progress);
+  /// @param window tokens of a window, at most the model's context; 0: as many
+  void calibrate(std::span<const std::int32_t> tokens, const WeightProgress& progress,
+                 std::size_t window = 0);
 
   /// @throws nash_swarm::Error if the budget is below the smallest possible, which it names
   nash_swarm::Plan plan(const nash_swarm::Budget& budget) const;
@@ -85,8 +88,10 @@ class Quantizer {
 
  private:
   /// Replaces what is assumed of the importance of every matrix by what is measured.
-  void correct_payoffs(std::span<const std::int32_t> tokens);
-  std::vector<double> measured_losses(std::span<const std::int32_t> tokens, std::size_t format);
+  void correct_payoffs(std::span<const std::int32_t> tokens, std::size_t window);
+  std::vector<double> measured_losses(std::span<const std::int32_t> tokens, std::size_t window,
+                                      std::size_t format);
+  nash_swarm::MatrixCalibration used_calibration(const nash_swarm::MatrixMoments& moments) const;
   nash_swarm::PackedMatrix pack(const nash_swarm::MatrixPlan& plan) const;
   /// From the work folder if it is there, else packed and stored.
   nash_swarm::PackedMatrix packed(const nash_swarm::MatrixPlan& plan) const;
@@ -97,6 +102,7 @@ class Quantizer {
   Scope scope_;
   nash_swarm::ThreadPool& pool_;
   nash_swarm::Rules rules_;
+  Pieces pieces_;
   std::size_t weights_ = 0;
   std::vector<nash_swarm::MatrixPlan> matrices_;
   std::vector<nash_swarm::OtherTensor> others_;

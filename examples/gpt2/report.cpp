@@ -2,6 +2,7 @@
 
 #include <sys/resource.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdarg>
 #include <cstdio>
@@ -9,6 +10,8 @@
 #include <nash_swarm/io/plan_file.hpp>
 #include <nlohmann/json.hpp>
 #include <span>
+
+#include "gpt2/rate_curves.hpp"
 
 namespace gpt2 {
 namespace {
@@ -30,11 +33,26 @@ std::optional<double> loss_change_percent(const Report& report, const ReportRow&
   return 100.0 * (row.evaluation->loss / report.float_model->loss - 1.0);
 }
 
-Json to_json(const Report& report, const ReportRow& row) {
+/// The rival that loses least in as many bits as a row of ours; none if none reaches them.
+std::optional<BestRival> best_rival_of(const std::vector<RateCurve>& curves, const ReportRow& row) {
+  if (row.method != "nash_swarm" || !row.evaluation || !row.evaluation->kld) return std::nullopt;
+  return best_rival(curves, row.bits_per_weight());
+}
+
+Json to_json(const std::optional<BestRival>& rival, const ReportRow& row) {
+  if (!rival) return nullptr;
+  return {{"method", rival->method},
+          {"group", json_or_null(rival->group)},
+          {"kld", rival->kld},
+          {"ratio", rival->kld / *row.evaluation->kld}};
+}
+
+Json to_json(const Report& report, const std::vector<RateCurve>& curves, const ReportRow& row) {
   const auto of_evaluation = [&row](auto value) {
     return row.evaluation ? Json(value(*row.evaluation)) : Json(nullptr);
   };
   return {{"method", row.method},
+          {"group", json_or_null(row.group)},
           {"scope", row.scope},
           {"stored", row.stored},
           {"requested_bits", json_or_null(row.requested_bits)},
@@ -50,6 +68,7 @@ Json to_json(const Report& report, const ReportRow& row) {
           {"kld", of_evaluation([](const Evaluation& e) { return json_or_null(e.kld); })},
           {"top1_agreement",
            of_evaluation([](const Evaluation& e) { return json_or_null(e.top1_agreement); })},
+          {"best_rival", to_json(best_rival_of(curves, row), row)},
           {"quantize_seconds", json_or_null(row.quantize_seconds)},
           {"evaluate_seconds", of_evaluation([](const Evaluation& e) { return e.seconds; })},
           {"peak_memory_bytes", row.peak_memory_bytes},
@@ -76,8 +95,10 @@ Json to_json(const Report& report) {
     json["float"] = {{"loss", report.float_model->loss},
                      {"perplexity", perplexity(*report.float_model)}};
   }
+  json["without"] = report.without;
   json["rows"] = Json::array();
-  for (const ReportRow& row : report.rows) json["rows"].push_back(to_json(report, row));
+  const std::vector<RateCurve> curves = rate_curves(report.rows);
+  for (const ReportRow& row : report.rows) json["rows"].push_back(to_json(report, curves, row));
   return json;
 }
 
@@ -108,6 +129,23 @@ std::string format_row(const Report& report, const ReportRow& row) {
               static_cast<unsigned long long>(row.file_bytes()), report.compression_percent(row),
               number(loss, 4).c_str(), number(loss_change_percent(report, row), 2, true).c_str(),
               number(ppl, 3).c_str(), number(kld, 5).c_str(), number(top1, 2).c_str());
+}
+
+/// For every row of ours, how far the best rival is behind.
+std::string format_rivals(const Report& report) {
+  const std::vector<RateCurve> curves = rate_curves(report.rows);
+  if (std::none_of(curves.begin(), curves.end(), [](const auto& c) { return c.rival(); })) return {};
+  std::string out;
+  for (const ReportRow& row : report.rows) {
+    if (row.method != "nash_swarm" || !row.evaluation || !row.evaluation->kld) continue;
+    const std::optional<BestRival> rival = best_rival_of(curves, row);
+    out += row.label + ": ";
+    out += rival ? text("the best rival, %s, has a KLD of %.5f, %.2f times as much\n",
+                        RateCurve{rival->method, rival->group, {}}.name().c_str(), rival->kld,
+                        rival->kld / *row.evaluation->kld)
+                 : "no rival between whose sizes it is\n";
+  }
+  return out.empty() ? out : "\nat equal bits, interpolated in the logarithm of the KLD:\n" + out;
 }
 
 std::string format_certificate(const ReportRow& row) {
@@ -141,6 +179,7 @@ std::string format_report(const Report& report) {
   std::string out = text("%s: %llu parameters, %llu bytes in float32\n", report.model.c_str(),
                          static_cast<unsigned long long>(report.parameters),
                          static_cast<unsigned long long>(report.float32_bytes()));
+  for (const std::string& piece : report.without) out += "without " + piece + "\n";
   if (report.text) {
     out += text("%s: protocol %s, context %zu, stride %zu, %zu tokens scored\n",
                 report.text->file.c_str(), report.text->protocol.c_str(), report.text->context,
@@ -155,6 +194,7 @@ std::string format_report(const Report& report) {
                 report.float_model->loss, "", perplexity(*report.float_model), "", "");
   }
   for (const ReportRow& row : report.rows) out += format_row(report, row);
+  out += format_rivals(report);
   bool first = true;
   for (const ReportRow& row : report.rows) {
     if (!row.certificate) continue;

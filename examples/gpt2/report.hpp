@@ -18,6 +18,7 @@ namespace gpt2 {
 struct ReportRow {
   std::string method;
   std::string label;  ///< for the table: method and rate
+  std::optional<std::size_t> group;  ///< of a baseline: weights that share a scale
   std::string scope;
   bool stored = false;  ///< true if the sizes are those of a file that was written and read back
   std::optional<double> requested_bits;
@@ -43,6 +44,7 @@ struct Report {
   std::optional<EvaluationText> text;
   std::optional<Evaluation> float_model;
   std::vector<ReportRow> rows;
+  std::vector<std::string> without;  ///< pieces of the pipeline that were left out
 
   std::uint64_t float32_bytes() const noexcept { return 4 * parameters; }
   double compression_percent(const ReportRow& row) const noexcept;

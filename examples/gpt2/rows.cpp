@@ -122,6 +122,7 @@ QuantizedModel run_baseline(const Checkpoint& checkpoint, Scope scope, const Bas
   ReportRow& row = quantized.row;
   row.method = baseline.method;
   row.label = baseline.label;
+  row.group = baseline.group;
   row.scope = name_of(scope);
   row.other_bytes = other_bytes(checkpoint, scope);
   std::vector<std::shared_ptr<const WeightSource>> sources;

@@ -185,6 +185,36 @@ TEST_CASE("command line: a plan is written, edited by hand, and packed") {
   }
 }
 
+TEST_CASE("command line: the chart shows all rows, pieces that are left out are named") {
+  const QuantizeShell shell;
+  const Result result = shell.quantize(
+      "--scope lm_head --compare --bits 3.3,30 --without measured --without rotation "
+      "--chart c.svg --report r.json");
+  REQUIRE(result.exit_code == done);
+  CHECK(contains(result.out, "without measured\nwithout rotation\n"));
+  CHECK(contains(result.out, "nash_swarm 3.3 bits: the best rival, "));
+  CHECK(contains(result.out, "nash_swarm 30 bits: no rival"));
+  const std::string chart = read_text(shell.folder() / "c.svg");
+  for (const char* name :
+       {"nash_swarm", "rtn, groups of 64", "gptq, groups of 128", "paper_nash"}) {
+    CHECK(contains(chart, ">" + std::string(name) + "</text>"));
+  }
+  const auto report = nlohmann::json::parse(read_text(shell.folder() / "r.json"));
+  CHECK(report.at("without") == nlohmann::json::parse(R"(["measured", "rotation"])"));
+  const auto& ours = report.at("rows").at(0);
+  CHECK(ours.at("best_rival").at("ratio").get<double>() ==
+        doctest::Approx(ours.at("best_rival").at("kld").get<double>() /
+                        ours.at("kld").get<double>()));
+  CHECK(report.at("rows").at(1).at("best_rival").is_null());
+  CHECK(report.at("rows").at(2).at("best_rival").is_null());
+
+  CHECK(contains(shell.refused("--without luck"), "unknown piece \"luck\""));
+  CHECK(contains(shell.refused("--method rtn --without cells"), "--method"));
+  CHECK(contains(shell.refused("--chart no/such/folder/c.svg"), "no/such/folder"));
+  CHECK(contains(shell.refused("--dry-run --chart c.svg"), "--chart"));
+  CHECK(contains(shell.refused("--paper-table no/such/model"), "no/such/model"));
+}
+
 TEST_CASE("command line: models that are damaged") {
   const QuantizeShell shell;
   const TemporaryFolder models;

@@ -106,17 +106,21 @@ TEST_CASE("paper protocol: non-blank lines, cut or padded to 64 tokens") {
   CHECK(text.windows[1].targets == Tokens(63, 'x'));
   CHECK(text.windows[2].inputs == padded({'c'}, 63));
   CHECK(text.windows[2].targets == Tokens(63, padding));
+  CHECK(text.windows[0].padding == 62);
+  CHECK(text.windows[1].padding == 0);
+  CHECK(text.windows[2].padding == 63);
+  CHECK(text.padding_tokens == 125);
 
   const EvaluationText two = gpt2::paper_protocol(tokenizer, lines, "tiny.txt", 64, 2);
   CHECK(two.windows.size() == 2);
   CHECK(two.scored_tokens == 2 * 63);
 }
 
-TEST_CASE("paper protocol: 50 samples unless told otherwise") {
+TEST_CASE("paper protocol: 100 samples unless told otherwise") {
   std::string lines;
-  for (int i = 0; i < 60; ++i) lines += "line\n";
-  CHECK(gpt2::paper_protocol(byte_tokenizer(), lines, "x", 64).windows.size() == 50);
-  CHECK(gpt2::paper_protocol(byte_tokenizer(), lines, "x", 64, 55).windows.size() == 55);
+  for (int i = 0; i < 110; ++i) lines += "line\n";
+  CHECK(gpt2::paper_protocol(byte_tokenizer(), lines, "x", 64).windows.size() == 100);
+  CHECK(gpt2::paper_protocol(byte_tokenizer(), lines, "x", 64, 105).windows.size() == 105);
 }
 
 TEST_CASE("invalid UTF-8 is counted and kept") {

@@ -7,10 +7,10 @@
 #include <cstdint>
 #include <cstdio>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include <nash_swarm/format/matrix_plan.hpp>
+#include <nash_swarm/io/svg_text.hpp>
 
 /// A picture of a plan: matrices as rectangles whose areas are their weights, cells coloured by the
 /// bits of their formats.
@@ -97,32 +97,6 @@ inline std::string picture_colour(const Format& format) {
   }
   std::snprintf(text, sizeof text, "#%02x%02x%02x", rgb[0], rgb[1], rgb[2]);
   return text;
-}
-
-inline std::string xml_text(std::string_view text) {
-  std::string escaped;
-  for (const char c : text) {
-    const auto code = static_cast<unsigned char>(c);
-    if (c == '&') {
-      escaped += "&amp;";
-    } else if (c == '<') {
-      escaped += "&lt;";
-    } else if (c == '>') {
-      escaped += "&gt;";
-    } else {
-      escaped += code < 0x20u ? '?' : c;
-    }
-  }
-  return escaped;
-}
-
-/// A number of pixels with at most one decimal.
-inline std::string pixels(double value) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.1f", value);
-  std::string number = text;
-  if (number.ends_with(".0")) number.resize(number.size() - 2);
-  return number;
 }
 
 /// The cells of a matrix as they are drawn: fewer where they would be smaller than the grain.
@@ -226,8 +200,8 @@ inline namespace NASH_SWARM_TARGET {
 /// format, below it the matrices, panels from top to bottom and blocks from left to right. Below 4
 /// MB for any model; matrices of more cells than pixels are sampled.
 inline std::string plan_picture(const std::vector<MatrixPlan>& matrices) {
-  const std::string width = detail::pixels(detail::picture_width);
-  const std::string height = detail::pixels(detail::picture_height + detail::picture_legend);
+  const std::string width = pixels(detail::picture_width);
+  const std::string height = pixels(detail::picture_height + detail::picture_legend);
   std::string svg = "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 " + width + " " +
                     height + "\" font-family=\"sans-serif\" font-size=\"11\">\n<style>";
   for (std::size_t f = 0; f < format_count; ++f) {
@@ -241,16 +215,16 @@ inline std::string plan_picture(const std::vector<MatrixPlan>& matrices) {
   svg += detail::picture_legend_text(matrices);
   for (const detail::PictureTile& tile : detail::picture_tiles(matrices)) {
     const MatrixPlan& matrix = matrices[tile.matrix];
-    const std::string name = detail::xml_text(matrix.name);
-    const std::string place = "x=\"" + detail::pixels(tile.x) + "\" y=\"" + detail::pixels(tile.y) +
-                              "\" width=\"" + detail::pixels(tile.width) + "\" height=\"" +
-                              detail::pixels(tile.height) + "\"";
+    const std::string name = xml_text(matrix.name);
+    const std::string place = "x=\"" + pixels(tile.x) + "\" y=\"" + pixels(tile.y) +
+                              "\" width=\"" + pixels(tile.width) + "\" height=\"" +
+                              pixels(tile.height) + "\"";
     svg += "<g><title>" + name + "</title>\n" + detail::PictureCells(matrix.cells, tile).paths() +
            "<rect class=\"m\" " + place + "/>";
     // A name that is wider than its matrix would cover the next one.
     if (tile.height >= 12 && tile.width >= 6.0 * static_cast<double>(matrix.name.size())) {
-      svg += "<text class=\"n\" x=\"" + detail::pixels(tile.x + 3) + "\" y=\"" +
-             detail::pixels(tile.y + 11) + "\">" + name + "</text>";
+      svg += "<text class=\"n\" x=\"" + pixels(tile.x + 3) + "\" y=\"" +
+             pixels(tile.y + 11) + "\">" + name + "</text>";
     }
     svg += "</g>\n";
   }
