@@ -47,6 +47,7 @@ struct Options {
   std::string picture;
   std::string out;
   std::string report;
+  bool no_finish = false;
   bool dry_run = false;
   bool list_formats = false;
 
@@ -80,7 +81,8 @@ struct Options {
     app.add_option("--min-bits", min_bits, "Fewest bits per weight of a format");
     app.add_option("--max-bits", max_bits, "Most bits per weight of a format");
     app.add_option("--profile", profile,
-                   "default: the formats that lose least; fast: those that are decoded fastest")
+                   "default: the formats that lose least, finished; fast: those that are decoded "
+                   "fastest")
         ->check(CLI::IsMember({"default", "fast"}))
         ->capture_default_str();
     app.add_option("--method", method, "How to quantize")
@@ -99,6 +101,8 @@ struct Options {
     app.add_option("--plan-out", plan_out, "Plan to write (JSON), to be looked at and edited");
     app.add_option("--picture", picture, "Picture of the plan to write (SVG)");
     app.add_option("--report", report, "JSON report to write");
+    app.add_flag("--no-finish", no_finish,
+                 "Leave row scales, biases and norms as they are after packing");
     app.add_flag("--dry-run", dry_run, "Print the sizes without quantizing");
     app.add_flag("--list-formats", list_formats, "Print the formats and stop");
   }
@@ -213,6 +217,8 @@ class Job {
            options_.method == "awq";
   }
 
+  bool finishes() const { return !options_.no_finish && options_.profile == "default"; }
+
   /// Everything that can be wrong is found here, before any work.
   void check_inputs(bool packs) {
     tokenizer_.check_fits(checkpoint_.config().vocab_size);
@@ -304,7 +310,7 @@ class Job {
       std::filesystem::path target = out_;
       if (i != 0) target += "." + std::to_string(i) + ".tmp";
       models_.push_back(gpt2::pack_and_read_back(quantizer, scope_, plans[i], limits[i], target,
-                                                 i == 0, progress_));
+                                                 {i == 0, finishes()}, progress_));
     }
   }
 

@@ -100,6 +100,19 @@ OtherTensor unquantized_matrix(const Checkpoint& checkpoint,
           }};
 }
 
+/// The tensors with other values in some of them.
+std::vector<OtherTensor> with_values(std::vector<OtherTensor> tensors,
+                                     const std::map<std::string, std::vector<float>>& values) {
+  for (OtherTensor& tensor : tensors) {
+    const auto found = values.find(tensor.spec.name);
+    if (found == values.end()) continue;
+    tensor.write = [&floats = found->second, spec = tensor.spec](const OtherTensor::Sink& sink) {
+      sink(encode_floats(spec.name, spec.type, floats));
+    };
+  }
+  return tensors;
+}
+
 /// Rows that share gradient moments: each head's queries, keys and values have their own.
 std::size_t rows_of_group(const Config& config, const WeightSource& matrix) {
   return matrix.name().ends_with("attn.c_attn") ? config.head_size() : matrix.out_features();
@@ -165,6 +178,7 @@ Quantizer::Quantizer(const Checkpoint& checkpoint, Scope scope, std::uint64_t se
 
 void Quantizer::calibrate(std::span<const std::int32_t> tokens, const WeightProgress& progress) {
   const auto matrices = matrices_in_scope(checkpoint_, scope_);
+  tokens_.assign(tokens.begin(), tokens.end());
   moments_.clear();
   gradients_.clear();
   for (const auto& matrix : matrices) {
@@ -278,6 +292,22 @@ void Quantizer::write(const nash_swarm::Plan& plan, const std::filesystem::path&
                                    progress(matrix.out_features * matrix.in_features);
                                    return packed;
                                  });
+}
+
+FinishResult Quantizer::write_finished(const nash_swarm::Plan& plan,
+                                       const std::filesystem::path& target,
+                                       const WeightProgress& progress,
+                                       const FinishObserver& observer) const {
+  std::vector<nash_swarm::PackedMatrix> matrices;
+  for (const nash_swarm::MatrixPlan& matrix : plan.matrices()) {
+    matrices.push_back(pack(matrix));
+    progress(matrix.out_features * matrix.in_features);
+  }
+  FinishResult result = finish(checkpoint_, std::move(matrices), tokens_, pool_, observer);
+  auto next = result.matrices.begin();
+  nash_swarm::write_packed_model(target, plan.matrices(), with_values(others_, result.tensors),
+                                 [&](const nash_swarm::MatrixPlan&) { return *next++; });
+  return result;
 }
 
 }  // namespace gpt2

@@ -14,6 +14,7 @@
 #include <nash_swarm/model/allocate.hpp>
 
 #include "gpt2/checkpoint.hpp"
+#include "gpt2/finish.hpp"
 
 namespace gpt2 {
 
@@ -80,6 +81,12 @@ class Quantizer {
   void write(const nash_swarm::Plan& plan, const std::filesystem::path& target,
              const WeightProgress& progress) const;
 
+  /// The same with row scales, biases and norms tuned on the calibration text once all matrices
+  /// are packed; no size changes.
+  /// @return held-out divergence before and after
+  FinishResult write_finished(const nash_swarm::Plan& plan, const std::filesystem::path& target,
+                              const WeightProgress& progress, const FinishObserver& observer) const;
+
  private:
   void gather_moments(std::span<const std::int32_t> tokens, const WeightProgress& progress);
   /// Replaces what is assumed of the importance of every matrix by what is measured.
@@ -96,6 +103,7 @@ class Quantizer {
   std::vector<nash_swarm::OtherTensor> others_;
   nash_swarm::PackedModelSizes smallest_;
   nash_swarm::Model model_;
+  std::vector<std::int32_t> tokens_;                             // of the calibration text
   std::map<std::string, nash_swarm::InputMoment> moments_;       // by matrix
   std::map<std::string, nash_swarm::GradientMoment> gradients_;  // by matrix
 };

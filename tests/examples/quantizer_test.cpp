@@ -185,7 +185,7 @@ TEST_CASE("report: the keys of the schema, and sizes that add up to the file on 
   gpt2::Progress progress;
   gpt2::QuantizedModel quantized =
       gpt2::pack_and_read_back(*quantizer, Scope::lm_head, quantizer->plan(Budget::bits(4.0)),
-                               limit, folder / "model", true, progress);
+                               limit, folder / "model", {}, progress);
   gpt2::Report report;
   report.model = "wiki-gpt2";
   report.parameters = checkpoint().parameter_count();
