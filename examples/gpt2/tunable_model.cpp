@@ -73,10 +73,9 @@ void for_each_tensor(Model& model, Body body) {
 TunableModel::TunableModel(const Checkpoint& checkpoint, std::span<const PackedMatrix> matrices,
                            ThreadPool& pool) {
   for (const PackedMatrix& packed : matrices) {
-    matrices_.emplace(packed.name(),
-                      Matrix{std::make_shared<const DecodedMatrix>(
-                                 checkpoint.matrix(packed.name()), packed, pool),
-                             std::vector<float>(packed.out_features(), 1.0f)});
+    matrices_.emplace(packed.name(), Matrix{std::make_shared<const DecodedMatrix>(
+                                                checkpoint.matrix(packed.name()), packed, pool),
+                                            std::vector<float>(packed.out_features(), 1.0f)});
   }
   model_ = make_float_model(checkpoint, false,
                             [this](const std::shared_ptr<const WeightSource>& original)

@@ -170,7 +170,7 @@ TEST_CASE("backward: gradients of biases and norms are the finite differences of
     for (int sample = 0; sample < 12; ++sample) {
       const std::size_t index = engine() % values.size();
       const float value = values[index];
-      constexpr float step = 0.02f;
+      constexpr float step = 0.005f;
       values[index] = value + step;
       double measured = divergence(teacher, model, pool);
       values[index] = value - step;
