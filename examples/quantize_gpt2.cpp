@@ -97,12 +97,13 @@ struct Options {
     app.add_option("--min-bits", min_bits, "Fewest bits per weight of a format");
     app.add_option("--max-bits", max_bits, "Most bits per weight of a format");
     app.add_option("--profile", profile,
-                   "default: the formats that lose least; fast: those that are decoded fastest")
+                   "default: the formats that lose least, finished; fast: those that are decoded "
+                   "fastest")
         ->check(CLI::IsMember({"default", "fast"}))
         ->capture_default_str();
     app.add_option("--without", without,
                    "Piece of the pipeline to leave out, to measure what it brings (repeatable): "
-                   "feedback, gradients, windows, rotation, measured, cells");
+                   "feedback, gradients, windows, rotation, measured, cells, finish");
     app.add_option("--method", method, "How to quantize")
         ->check(CLI::IsMember(
             {"nash_swarm", "rtn", "gptq", "awq", "hqq", "paper_uniform", "paper_nash"}))
@@ -248,6 +249,10 @@ class Job {
            options_.method == "awq";
   }
 
+  bool finishes() const {
+    return gpt2::pieces_without(options_.without).finish && options_.profile == "default";
+  }
+
   /// Everything that can be wrong is found here, before any work.
   void check_inputs(bool packs) {
     tokenizer_.check_fits(checkpoint_.config().vocab_size);
@@ -355,7 +360,7 @@ class Job {
       std::filesystem::path target = out_;
       if (i != 0) target += "." + std::to_string(i) + ".tmp";
       models_.push_back(gpt2::pack_and_read_back(quantizer, scope_, plans[i], limits[i], target,
-                                                 i == 0, progress_));
+                                                 {i == 0, finishes()}, progress_));
     }
   }
 

@@ -54,9 +54,11 @@ const FloatWeights& float_weights(const TokenEmbedding& embedding) {
 
 class BackwardPass {
  public:
-  BackwardPass(const Model& model, Tape tape, ThreadPool& pool, const GradientObserver& observer)
+  BackwardPass(const Model& model, Tape tape, std::size_t sequences, ThreadPool& pool,
+               const GradientObserver& observer)
       : model_(model),
         tape_(std::move(tape)),
+        sequences_(sequences),
         pool_(pool),
         observer_(observer),
         tokens_(at("wte").extent(0)),
@@ -68,8 +70,9 @@ class BackwardPass {
     head(logit_gradient, dnormal.view());
     add_norm("ln_f", model_.ln_f, dnormal.view());
     for (std::size_t index = model_.layers.size(); index-- > observer_.first_layer;) {
-      const std::string prefix = "h." + std::to_string(index) + ".";
-      mlp_block(prefix, model_.layers[index]);
+      const std::string prefix = prefix_of(index);
+      const bool last = index + 1 == model_.layers.size();
+      mlp_block(prefix, model_.layers[index], last ? "ln_f" : prefix_of(index + 1) + "ln_1");
       attention_block(prefix, model_.layers[index]);
     }
     if (observer_.first_layer > 0) return;
@@ -77,10 +80,12 @@ class BackwardPass {
       eigen_row(row_of(dembedding_.view(), static_cast<std::size_t>(tokens[t]))) +=
           eigen_row(row_of(std::as_const(dhidden_).view(), t));
     }
-    observer_.token_embedding(at("wte"), dembedding_.view());
+    if (observer_.token_embedding) observer_.token_embedding(at("wte"), dembedding_.view());
   }
 
  private:
+  static std::string prefix_of(std::size_t layer) { return "h." + std::to_string(layer) + "."; }
+
   TensorView<const float, 2> at(const std::string& part) const { return tape_.at(part).view(); }
 
   /// Gradients by the final hidden states, and by the embedding as the head.
@@ -106,11 +111,14 @@ class BackwardPass {
     }
   }
 
-  void mlp_block(const std::string& prefix, const Layer& layer) {
+  /// @param next the part that reads the residual stream after the block
+  void mlp_block(const std::string& prefix, const Layer& layer, const std::string& next) {
     FloatMatrix dinner(tokens_, model_.config.n_inner);
     FloatMatrix dnormal(tokens_, model_.config.n_embd);
+    update(prefix + "mlp.c_proj", prefix + "ln_2", next);
     linear(prefix + "mlp.c_proj", *layer.mlp_c_proj, dhidden_.view(), dinner.view());
     gelu_gradient(at(prefix + "mlp.gelu"), dinner.view(), pool_);
+    output(prefix + "mlp.c_fc", at(prefix + "mlp.gelu"), dinner.view());
     linear(prefix + "mlp.c_fc", *layer.c_fc, dinner.view(), dnormal.view());
     add_norm(prefix + "ln_2", layer.ln_2, dnormal.view());
   }
@@ -119,14 +127,20 @@ class BackwardPass {
     const std::size_t width = model_.config.n_embd;
     FloatMatrix dnormal(tokens_, width);
     FloatMatrix dmixed(tokens_, 3 * width);
+    update(prefix + "attn.c_proj", prefix + "ln_1", prefix + "ln_2");
     linear(prefix + "attn.c_proj", *layer.attn_c_proj, dhidden_.view(), dnormal.view());
-    const auto third = [&](auto view, std::size_t i) {
-      return view.slice(1, i * width, (i + 1) * width);
-    };
-    const TensorView<const float, 2> mixed = at(prefix + "attn");
-    causal_attention_gradient(third(mixed, 0), third(mixed, 1), third(mixed, 2),
-                              model_.config.n_head, dnormal.view(), third(dmixed.view(), 0),
-                              third(dmixed.view(), 1), third(dmixed.view(), 2), pool_);
+    const std::size_t length = tokens_ / sequences_;
+    for (std::size_t begin = 0; begin < tokens_; begin += length) {
+      const auto third = [&](auto view, std::size_t i) {
+        return view.slice(0, begin, begin + length).slice(1, i * width, (i + 1) * width);
+      };
+      const TensorView<const float, 2> mixed = at(prefix + "attn");
+      causal_attention_gradient(
+          third(mixed, 0), third(mixed, 1), third(mixed, 2), model_.config.n_head,
+          std::as_const(dnormal).view().slice(0, begin, begin + length), third(dmixed.view(), 0),
+          third(dmixed.view(), 1), third(dmixed.view(), 2), pool_);
+    }
+    output(prefix + "attn.c_attn", at(prefix + "attn"), dmixed.view());
     linear(prefix + "attn.c_attn", *layer.c_attn, dmixed.view(), dnormal.view());
     add_norm(prefix + "ln_1", layer.ln_1, dnormal.view());
   }
@@ -134,18 +148,39 @@ class BackwardPass {
   /// Through a matrix: dx, given dy.
   void linear(const std::string& name, const Linear& matrix, TensorView<const float, 2> dy,
               TensorView<float, 2> dx) {
-    observer_.matrix(name, at(name), dy);
+    if (observer_.matrix) observer_.matrix(name, at(name), dy);
     float_weights(name, matrix).multiply_transposed(dy, dx, pool_);
+  }
+
+  void output(const std::string& name, TensorView<const float, 2> y,
+              TensorView<const float, 2> dy) {
+    if (observer_.output) observer_.output(name, y, dy);
+  }
+
+  /// The output of a matrix that adds to the residual stream: what the stream has gained between
+  /// the inputs of two parts.
+  void update(const std::string& name, const std::string& before, const std::string& after) {
+    if (!observer_.output) return;
+    FloatMatrix y(tokens_, model_.config.n_embd);
+    eigen_matrix(y.view()) = eigen_matrix(at(after)) - eigen_matrix(at(before));
+    observer_.output(name, y.view(), dhidden_.view());
   }
 
   /// Adds what comes back through a layer norm to the gradient of the residual stream.
   void add_norm(const std::string& name, const LayerNorm& norm, TensorView<const float, 2> dy) {
+    if (observer_.norm) {
+      std::vector<float> dweight(model_.config.n_embd);
+      std::vector<float> dbias(model_.config.n_embd);
+      layer_norm_parameter_gradient(at(name), model_.config.layer_norm_epsilon, dy, dweight, dbias);
+      observer_.norm(name, dweight, dbias);
+    }
     layer_norm_gradient(at(name), {norm.weight.data(), norm.weight.size()},
                         model_.config.layer_norm_epsilon, dy, dhidden_.view(), pool_);
   }
 
   const Model& model_;
   Tape tape_;
+  std::size_t sequences_;
   ThreadPool& pool_;
   const GradientObserver& observer_;
   std::size_t tokens_;
@@ -181,17 +216,32 @@ LogitGradient gradient_of_drawn_labels(std::mt19937_64& engine) {
   };
 }
 
+LogitGradient gradient_of_divergence(const TokenEmbedding& teacher,
+                                     TensorView<const float, 2> hidden, ThreadPool& pool) {
+  return [&teacher, hidden, &pool](std::size_t begin, TensorView<float, 2> logits) {
+    FloatMatrix expected(logits.extent(0), logits.extent(1));
+    teacher.logits(hidden.slice(0, begin, begin + logits.extent(0)), expected.view(), pool);
+    pool.run(logits.extent(0), [&](std::size_t i) {
+      RowMap row = eigen_row(row_of(logits, i));
+      RowMap expected_row = eigen_row(row_of(expected.view(), i));
+      softmax(row);
+      softmax(expected_row);
+      row -= expected_row;
+    });
+  };
+}
+
 void run_backward(const Model& model, std::span<const std::int32_t> tokens,
                   const LogitGradient& logit_gradient, ThreadPool& pool,
-                  const GradientObserver& observer) {
+                  const GradientObserver& observer, std::size_t sequences) {
   Tape tape;
-  hidden_states(model, tokens, 1, pool,
+  hidden_states(model, tokens, sequences, pool,
                 [&](const std::string& part, TensorView<const float, 2> input) {
                   FloatMatrix copy(input.extent(0), input.extent(1));
                   eigen_matrix(copy.view()) = eigen_matrix(input);
                   tape.emplace(part, std::move(copy));
                 });
-  BackwardPass(model, std::move(tape), pool, observer).run(tokens, logit_gradient);
+  BackwardPass(model, std::move(tape), sequences, pool, observer).run(tokens, logit_gradient);
 }
 
 }  // namespace gpt2

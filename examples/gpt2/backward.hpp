@@ -26,7 +26,14 @@ LogitGradient gradient_of_labels(std::span<const std::int32_t> labels);
 /// the Fisher information. Every token takes one number of the engine.
 LogitGradient gradient_of_drawn_labels(std::mt19937_64& engine);
 
-/// Gets the gradients of a model, matrix by matrix.
+/// The divergence KL(teacher ‖ model) from a teacher of the same vocabulary.
+/// @param hidden the teacher's final hidden states of the same tokens; teacher and hidden states
+/// have to outlive the result
+LogitGradient gradient_of_divergence(const TokenEmbedding& teacher,
+                                     nash_swarm::TensorView<const float, 2> hidden,
+                                     nash_swarm::ThreadPool& pool);
+
+/// Gets the gradients of a model, part by part; what is empty is not computed.
 struct GradientObserver {
   /// Layers below are not gone back through, nor to the token embedding unless this is 0.
   std::size_t first_layer = 0;
@@ -34,6 +41,14 @@ struct GradientObserver {
   std::function<void(const std::string& matrix, nash_swarm::TensorView<const float, 2> x,
                      nash_swarm::TensorView<const float, 2> dy)>
       matrix;
+  /// Output of a block matrix with its bias, and the gradient by it, both [tokens, out].
+  std::function<void(const std::string& matrix, nash_swarm::TensorView<const float, 2> y,
+                     nash_swarm::TensorView<const float, 2> dy)>
+      output;
+  /// Gradients by weight and bias of a layer norm such as "h.0.ln_1", [n_embd] each.
+  std::function<void(const std::string& norm, std::span<const float> dweight,
+                     std::span<const float> dbias)>
+      norm;
   /// Final hidden states, and the gradient by the token embedding [vocabulary, n_embd] in both its
   /// roles.
   std::function<void(nash_swarm::TensorView<const float, 2> hidden,
@@ -41,10 +56,10 @@ struct GradientObserver {
       token_embedding;
 };
 
-/// Runs one sequence through a float model and back.
+/// Runs sequences of equal length, as `hidden_states` takes them, through a float model and back.
 /// @throws nash_swarm::Error as `hidden_states` does, or if a matrix is packed
 void run_backward(const Model& model, std::span<const std::int32_t> tokens,
                   const LogitGradient& logit_gradient, nash_swarm::ThreadPool& pool,
-                  const GradientObserver& observer);
+                  const GradientObserver& observer, std::size_t sequences = 1);
 
 }  // namespace gpt2

@@ -71,6 +71,21 @@ void layer_norm_gradient(TensorView<const float, 2> x, std::span<const float> we
   });
 }
 
+void layer_norm_parameter_gradient(TensorView<const float, 2> x, float epsilon,
+                                   TensorView<const float, 2> dy, std::span<float> dweight,
+                                   std::span<float> dbias) {
+  eigen_row(dweight).setZero();
+  eigen_row(dbias).setZero();
+  for (std::size_t row = 0; row < x.extent(0); ++row) {
+    const ConstRowMap from = eigen_row(row_of(x, row));
+    const ConstRowMap gradient = eigen_row(row_of(dy, row));
+    const Eigen::ArrayXf centred = from - from.mean();
+    const float scale = 1.0f / std::sqrt(centred.square().mean() + epsilon);
+    eigen_row(dweight) += gradient * centred * scale;
+    eigen_row(dbias) += gradient;
+  }
+}
+
 void gelu_gradient(TensorView<const float, 2> x, TensorView<float, 2> dy, ThreadPool& pool) {
   for_each_row(x.extent(0), pool, [&](std::size_t row) {
     const ConstRowMap values = eigen_row(row_of(x, row));

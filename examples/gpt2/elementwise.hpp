@@ -32,6 +32,12 @@ void layer_norm_gradient(nash_swarm::TensorView<const float, 2> x, std::span<con
                          float epsilon, nash_swarm::TensorView<const float, 2> dy,
                          nash_swarm::TensorView<float, 2> dx, nash_swarm::ThreadPool& pool);
 
+/// The gradients by weight and bias of `layer_norm`, given that by its output.
+/// @param dweight, dbias [features], overwritten
+void layer_norm_parameter_gradient(nash_swarm::TensorView<const float, 2> x, float epsilon,
+                                   nash_swarm::TensorView<const float, 2> dy,
+                                   std::span<float> dweight, std::span<float> dbias);
+
 /// dy := the gradient by the input x of `gelu`, given that by its output
 void gelu_gradient(nash_swarm::TensorView<const float, 2> x, nash_swarm::TensorView<float, 2> dy,
                    nash_swarm::ThreadPool& pool);

@@ -4,35 +4,12 @@
 #include <memory>
 #include <utility>
 
-#include <nash_swarm/kernel/matmul.hpp>
-
-#include "gpt2/baseline_source.hpp"
+#include "gpt2/decoded_matrix.hpp"
 #include "gpt2/evaluation.hpp"
 #include "gpt2/model.hpp"
 
 namespace gpt2 {
 namespace {
-
-/// The values of a packed matrix in float32.
-class DecodedMatrix : public DerivedWeightSource {
- public:
-  DecodedMatrix(std::shared_ptr<const WeightSource> original,
-                const nash_swarm::PackedMatrix& packed, nash_swarm::ThreadPool& pool)
-      : DerivedWeightSource(std::move(original)), values_(out_features(), in_features()) {
-    pool.run(values_.rows(), [&](std::size_t row) {
-      nash_swarm::decode_row(
-          packed, row, {values_.view().data() + row * values_.columns(), {values_.columns()}});
-    });
-  }
-
-  void read_rows(std::size_t begin, nash_swarm::TensorView<float, 2> rows) const override {
-    check_rows(begin, rows);
-    std::copy_n(values_.view().data() + begin * in_features(), rows.size(), rows.data());
-  }
-
- private:
-  FloatMatrix values_;
-};
 
 EvaluationText text_of(std::span<const std::int32_t> tokens, std::size_t context) {
   EvaluationText text;

@@ -71,7 +71,7 @@ QuantizedModel packed_model(const Case& opened, const PaperSetting& setting,
       opened.text.context);
   progress.finish();
   const nash_swarm::Plan plan = quantizer.plan(nash_swarm::Budget::bytes(bytes));
-  return pack_and_read_back(quantizer, Scope::lm_head, plan, {}, opened.name + ".paper.tmp", false,
+  return pack_and_read_back(quantizer, Scope::lm_head, plan, {}, opened.name + ".paper.tmp", {false, false},
                             progress);
 }
 

@@ -16,6 +16,7 @@ struct Pieces {
   bool rotation = true;   ///< Hadamard transform of the channels
   bool measured = true;   ///< payoffs corrected by the measured loss of every matrix alone
   bool cells = true;      ///< a format for every cell; without, one for every matrix
+  bool finish = true;     ///< row scales, biases and norms tuned once codes are fixed
 };
 
 struct PieceName {
@@ -27,6 +28,7 @@ inline constexpr PieceName piece_names[] = {
     {"feedback", &Pieces::feedback}, {"gradients", &Pieces::gradients},
     {"windows", &Pieces::windows},   {"rotation", &Pieces::rotation},
     {"measured", &Pieces::measured}, {"cells", &Pieces::cells},
+    {"finish", &Pieces::finish},
 };
 
 /// All pieces but those named.

@@ -97,6 +97,19 @@ OtherTensor unquantized_matrix(const Checkpoint& checkpoint,
           }};
 }
 
+/// The tensors with other values in some of them.
+std::vector<OtherTensor> with_values(std::vector<OtherTensor> tensors,
+                                     const std::map<std::string, std::vector<float>>& values) {
+  for (OtherTensor& tensor : tensors) {
+    const auto found = values.find(tensor.spec.name);
+    if (found == values.end()) continue;
+    tensor.write = [&floats = found->second, spec = tensor.spec](const OtherTensor::Sink& sink) {
+      sink(encode_floats(spec.name, spec.type, floats));
+    };
+  }
+  return tensors;
+}
+
 }  // namespace
 
 Scope parse_scope(const std::string& word) {
@@ -164,6 +177,7 @@ void Quantizer::calibrate(std::span<const std::int32_t> tokens, const WeightProg
                           std::size_t window) {
   window = std::min(window == 0 ? checkpoint_.config().n_ctx : window, tokens.size());
   const auto matrices = matrices_in_scope(checkpoint_, scope_);
+  tokens_.assign(tokens.begin(), tokens.end());
   calibration_.gather(tokens, window, store_, progress);
   for (std::size_t m = 0; m < matrices.size(); ++m) {
     const std::string& name = matrices[m]->name();
@@ -297,6 +311,22 @@ void Quantizer::write(const nash_swarm::Plan& plan, const std::filesystem::path&
                                    progress(matrix.out_features * matrix.in_features);
                                    return done;
                                  });
+}
+
+FinishResult Quantizer::write_finished(const nash_swarm::Plan& plan,
+                                       const std::filesystem::path& target,
+                                       const WeightProgress& progress,
+                                       const FinishObserver& observer) const {
+  std::vector<nash_swarm::PackedMatrix> matrices;
+  for (const nash_swarm::MatrixPlan& matrix : plan.matrices()) {
+    matrices.push_back(packed(matrix));
+    progress(matrix.out_features * matrix.in_features);
+  }
+  FinishResult result = finish(checkpoint_, std::move(matrices), tokens_, pool_, observer);
+  auto next = result.matrices.begin();
+  nash_swarm::write_packed_model(target, plan.matrices(), with_values(others_, result.tensors),
+                                 [&](const nash_swarm::MatrixPlan&) { return *next++; });
+  return result;
 }
 
 }  // namespace gpt2

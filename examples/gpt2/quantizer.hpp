@@ -15,6 +15,7 @@
 
 #include "gpt2/calibration.hpp"
 #include "gpt2/checkpoint.hpp"
+#include "gpt2/finish.hpp"
 #include "gpt2/pieces.hpp"
 
 namespace gpt2 {
@@ -86,6 +87,12 @@ class Quantizer {
   void write(const nash_swarm::Plan& plan, const std::filesystem::path& target,
              const WeightProgress& progress) const;
 
+  /// The same with row scales, biases and norms tuned on the calibration text once all matrices
+  /// are packed; no size changes.
+  /// @return held-out divergence before and after
+  FinishResult write_finished(const nash_swarm::Plan& plan, const std::filesystem::path& target,
+                              const WeightProgress& progress, const FinishObserver& observer) const;
+
  private:
   /// Replaces what is assumed of the importance of every matrix by what is measured.
   void correct_payoffs(std::span<const std::int32_t> tokens, std::size_t window);
@@ -108,6 +115,7 @@ class Quantizer {
   std::vector<nash_swarm::OtherTensor> others_;
   nash_swarm::PackedModelSizes smallest_;
   nash_swarm::Model model_;
+  std::vector<std::int32_t> tokens_;  // of the calibration text
   CalibrationStore store_;
   Calibration calibration_;
 };

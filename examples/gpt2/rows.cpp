@@ -22,6 +22,22 @@ bool meets(const ReportRow& row, const SizeLimit& limit) {
   return !limit.file_bytes || row.file_bytes() <= *limit.file_bytes;
 }
 
+void write_finished(const Quantizer& quantizer, const nash_swarm::Plan& plan,
+                    const std::filesystem::path& target, const std::string& label,
+                    const WeightProgress& packed, Progress& progress) {
+  const FinishResult result =
+      quantizer.write_finished(plan, target, packed, [&](std::size_t step, std::size_t steps) {
+        if (step == 0) {
+          progress.stage("finishing " + label, steps);
+        } else {
+          progress.advance(1);
+        }
+      });
+  progress.finish();
+  std::fprintf(stderr, "held-out KLD of the calibration text: %.5f, finished %.5f\n",
+               result.kld_before, result.kld_after);
+}
+
 std::uint64_t other_bytes(const Checkpoint& checkpoint, Scope scope) {
   std::uint64_t bytes = 0;
   for (const nash_swarm::OtherTensor& other : other_tensors(checkpoint, scope)) {
@@ -96,17 +112,22 @@ ReportRow planned_row(const Quantizer& quantizer, Scope scope, const nash_swarm:
 
 QuantizedModel pack_and_read_back(const Quantizer& quantizer, Scope scope,
                                   const nash_swarm::Plan& plan, const SizeLimit& limit,
-                                  const std::filesystem::path& target, bool keep,
+                                  const std::filesystem::path& target, PackOptions options,
                                   Progress& progress) {
   QuantizedModel quantized;
   quantized.row = planned_row(quantizer, scope, plan, limit);
   const auto begin = std::chrono::steady_clock::now();
   progress.stage("packing " + quantized.row.label, quantizer.weights());
-  quantizer.write(plan, target, [&](std::size_t weights) { progress.advance(weights); });
+  const WeightProgress packed = [&](std::size_t weights) { progress.advance(weights); };
+  if (options.finish) {
+    write_finished(quantizer, plan, target, quantized.row.label, packed, progress);
+  } else {
+    quantizer.write(plan, target, packed);
+  }
   progress.finish();
   quantized.row.quantize_seconds = seconds_since(begin);
   auto file = std::make_shared<const nash_swarm::PackedModelFile>(target);
-  if (!keep) std::filesystem::remove(target);
+  if (!options.keep) std::filesystem::remove(target);
   quantized.row.stored = true;
   quantized.row.matrix_bytes = file->sizes().matrix_bytes;
   quantized.row.other_bytes = file->sizes().other_bytes;

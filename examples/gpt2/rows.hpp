@@ -43,11 +43,17 @@ nash_swarm::Plan plan_within(const Quantizer& quantizer, const SizeLimit& limit)
 ReportRow planned_row(const Quantizer& quantizer, Scope scope, const nash_swarm::Plan& plan,
                       const SizeLimit& limit);
 
-/// Writes the packed file, reads it back and takes the sizes from it.
-/// @param keep false to remove the file from its folder once it is mapped
+/// How a packed file is made.
+struct PackOptions {
+  bool keep = true;     ///< false to remove the file from its folder once it is mapped
+  bool finish = false;  ///< true to tune what stays float (finish.hpp)
+};
+
+/// Writes the packed file, reads it back and takes the sizes from it; what the finish brought is
+/// printed on stderr.
 QuantizedModel pack_and_read_back(const Quantizer& quantizer, Scope scope,
                                   const nash_swarm::Plan& plan, const SizeLimit& limit,
-                                  const std::filesystem::path& target, bool keep,
+                                  const std::filesystem::path& target, PackOptions options,
                                   Progress& progress);
 
 /// Runs a baseline over the matrices of a scope; its sizes are computed.

@@ -101,7 +101,89 @@ std::map<std::string, FloatMatrix> gradients(const gpt2::LogitGradient& logit_gr
   return result;
 }
 
+/// A vector of the tiny model.
+std::span<float> vector_of(Model& model, const std::string& name) {
+  gpt2::Layer& layer = model.layers[0];
+  const std::map<std::string, nash_swarm::AlignedBuffer<float>*> vectors = {
+      {"h.0.ln_1.weight", &layer.ln_1.weight},
+      {"h.0.ln_1.bias", &layer.ln_1.bias},
+      {"h.0.attn.c_attn.bias", &layer.c_attn_bias},
+      {"h.0.attn.c_proj.bias", &layer.attn_c_proj_bias},
+      {"h.0.ln_2.weight", &layer.ln_2.weight},
+      {"h.0.ln_2.bias", &layer.ln_2.bias},
+      {"h.0.mlp.c_fc.bias", &layer.c_fc_bias},
+      {"h.0.mlp.c_proj.bias", &layer.mlp_c_proj_bias},
+      {"ln_f.weight", &model.ln_f.weight},
+      {"ln_f.bias", &model.ln_f.bias}};
+  nash_swarm::AlignedBuffer<float>& found = *vectors.at(name);
+  return {found.data(), found.size()};
+}
+
+/// The divergence from the tiny model, summed over the tokens of two sequences.
+double divergence(const Model& teacher, const Model& model, ThreadPool& pool) {
+  const Model* const models[] = {&teacher, &model};
+  const FloatMatrix states[] = {gpt2::hidden_states(teacher, tokens, 2, pool),
+                                gpt2::hidden_states(model, tokens, 2, pool)};
+  const TensorView<const float, 2> hidden[] = {states[0].view(), states[1].view()};
+  const std::vector<double> divergences =
+      gpt2::score_tokens(models, hidden, labels, true, pool)[1].divergences;
+  return std::accumulate(divergences.begin(), divergences.end(), 0.0);
+}
+
 }  // namespace
+
+TEST_CASE("backward: gradients of biases and norms are the finite differences of the divergence") {
+  ThreadPool pool(2);
+  const Model teacher = gpt2::make_float_model(checkpoint(), false);
+  const FloatMatrix hidden = gpt2::hidden_states(teacher, tokens, 2, pool);
+  Model model = gpt2::make_float_model(checkpoint(), false);
+  std::mt19937_64 engine(5);
+  for (float& weight : vector_of(model, "h.0.ln_1.weight")) {
+    weight *= 1.0f + 0.5f * static_cast<float>(engine() % 100) / 100.0f;
+  }
+  std::map<std::string, std::vector<float>> found;
+  gpt2::GradientObserver observer;
+  observer.output = [&](const std::string& name, TensorView<const float, 2> y,
+                        TensorView<const float, 2> dy) {
+    CHECK(y.extent(0) == dy.extent(0));
+    std::vector<float>& gradient = found[name + ".bias"];
+    gradient.resize(dy.extent(1));
+    for (std::size_t t = 0; t < dy.extent(0); ++t) {
+      for (std::size_t row = 0; row < dy.extent(1); ++row) gradient[row] += dy(t, row);
+    }
+  };
+  observer.norm = [&](const std::string& name, std::span<const float> dweight,
+                      std::span<const float> dbias) {
+    found[name + ".weight"].assign(dweight.begin(), dweight.end());
+    found[name + ".bias"].assign(dbias.begin(), dbias.end());
+  };
+  gpt2::run_backward(model, tokens,
+                     gpt2::gradient_of_divergence(*teacher.token_embedding, hidden.view(), pool),
+                     pool, observer, 2);
+  REQUIRE(found.size() == 10);
+  for (const auto& [name, gradient] : found) {
+    CAPTURE(name);
+    const std::span<float> values = vector_of(model, name);
+    REQUIRE(gradient.size() == values.size());
+    double difference = 0.0;
+    double size = 0.0;
+    for (int sample = 0; sample < 12; ++sample) {
+      const std::size_t index = engine() % values.size();
+      const float value = values[index];
+      constexpr float step = 0.005f;
+      values[index] = value + step;
+      double measured = divergence(teacher, model, pool);
+      values[index] = value - step;
+      measured = (measured - divergence(teacher, model, pool)) / (2.0 * static_cast<double>(step));
+      values[index] = value;
+      const double computed = static_cast<double>(gradient[index]);
+      difference += (measured - computed) * (measured - computed);
+      size += measured * measured;
+    }
+    CHECK(size > 0.0);
+    CHECK(std::sqrt(difference) < 0.02 * std::sqrt(size));
+  }
+}
 
 TEST_CASE("backward: gradients are the finite differences of the loss") {
   ThreadPool pool(2);

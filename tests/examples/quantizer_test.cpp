@@ -147,6 +147,46 @@ TEST_CASE("quantizer: the file's bytes and its loss do not depend on run or thre
   CHECK(losses[0] == doctest::Approx(std::log(1024.0)).epsilon(0.05));  // it knows nothing
 }
 
+TEST_CASE("quantizer: a finished file has the planned size and loses what the finish says") {
+  const TemporaryFolder folder;
+  constexpr std::size_t context = 64;
+  Tokens tokens = tokenizer().encode(some_text(20000)).ids;
+  tokens.resize(16 * context);
+  std::vector<std::string> files;
+  for (const std::size_t threads : {1u, 2u}) {
+    ThreadPool pool(threads);
+    Quantizer quantizer(checkpoint(), Scope::all, 1, pool);
+    quantizer.calibrate(tokens, ignore);
+    const Plan plan = quantizer.plan(Budget::bits(2.0));
+    const fs::path target = folder / ("model" + std::to_string(threads));
+    std::size_t last = 0;
+    const gpt2::FinishResult result =
+        quantizer.write_finished(plan, target, ignore, [&](std::size_t step, std::size_t steps) {
+          CHECK(step <= steps);
+          last = step;
+        });
+    CHECK(last > 0);
+    CHECK(result.kld_after < result.kld_before);
+    CHECK(fs::file_size(target) == quantizer.sizes(plan).file_bytes);
+    gpt2::EvaluationText text;  // the windows that are held out
+    for (const std::size_t window : {7u, 15u}) {
+      const auto begin = tokens.begin() + static_cast<std::ptrdiff_t>(window * context);
+      text.windows.push_back({Tokens(begin, begin + context), Tokens(begin, begin + context)});
+    }
+    const gpt2::Model float_model = gpt2::make_float_model(checkpoint(), false);
+    const gpt2::Model finished =
+        gpt2::make_packed_model(std::make_shared<const PackedModelFile>(target), false);
+    const gpt2::Model* const models[] = {&float_model, &finished};
+    const double kld = gpt2::evaluate(models, true, text, pool)[1].kld.value();
+    // Activations have 8 bits where the finish has floats.
+    CHECK(kld == doctest::Approx(result.kld_after).epsilon(0.02));
+    quantizer.write(plan, folder / "unfinished", ignore);
+    CHECK(read_text(folder / "unfinished") != read_text(target));
+    files.push_back(read_text(target));
+  }
+  CHECK(files[0] == files[1]);
+}
+
 TEST_CASE("quantizer: another seed gives another file, its matrices of the same size") {
   const TemporaryFolder folder;
   ThreadPool pool(2);
@@ -185,7 +225,7 @@ TEST_CASE("report: the keys of the schema, and sizes that add up to the file on 
   gpt2::Progress progress;
   gpt2::QuantizedModel quantized =
       gpt2::pack_and_read_back(*quantizer, Scope::lm_head, quantizer->plan(Budget::bits(4.0)),
-                               limit, folder / "model", true, progress);
+                               limit, folder / "model", {}, progress);
   gpt2::Report report;
   report.model = "wiki-gpt2";
   report.parameters = checkpoint().parameter_count();
