@@ -271,7 +271,8 @@ class Job {
   /// The plan of the file, certified anew; a warning on stderr if that is not what the file states.
   nash_swarm::Plan stored_plan() const {
     const nash_swarm::Certificate& stated = stored_plan_->certificate;
-    nash_swarm::Plan plan = quantizer_->plan_of(stored_plan_->cells, stated.budget, stated.price);
+    nash_swarm::Plan plan =
+        quantizer_->plan_of(stored_plan_->cells, stated.budget, stated.price, stated.y);
     if (plan.certificate() != stated) {
       std::fprintf(stderr,
                    "warning: %s: its certificate is not that of these cells under these rules%s\n",

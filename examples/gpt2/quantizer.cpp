@@ -10,7 +10,7 @@
 
 #include "gpt2/backward.hpp"
 #include "gpt2/float_matrix.hpp"
-#include "gpt2/lone_losses.hpp"
+#include "gpt2/lone_errors.hpp"
 
 namespace gpt2 {
 namespace {
@@ -100,6 +100,12 @@ OtherTensor unquantized_matrix(const Checkpoint& checkpoint,
           }};
 }
 
+std::shared_ptr<const nash_swarm::InputBasis> basis_of(const std::string& matrix, std::size_t in,
+                                                       std::uint64_t seed) {
+  return std::make_shared<const nash_swarm::InputBasis>(
+      matrix + ".input", in, nash_swarm::InputBasis::widest_rotation(in), seed);
+}
+
 /// Rows that share gradient moments: each head's queries, keys and values have their own.
 std::size_t rows_of_group(const Config& config, const WeightSource& matrix) {
   return matrix.name().ends_with("attn.c_attn") ? config.head_size() : matrix.out_features();
@@ -149,16 +155,18 @@ Quantizer::Quantizer(const Checkpoint& checkpoint, Scope scope, std::uint64_t se
                      ThreadPool& pool, nash_swarm::Rules rules)
     : checkpoint_(checkpoint),
       scope_(scope),
+      seed_(seed),
       pool_(pool),
       rules_(std::move(rules)),
       others_(other_tensors(checkpoint, scope)) {
   for (const auto& matrix : matrices_in_scope(checkpoint, scope)) {
     const std::size_t in = matrix->in_features();
     weights_ += matrix->out_features() * in;
-    auto basis = std::make_shared<const nash_swarm::InputBasis>(
-        matrix->name() + ".input", in, nash_swarm::InputBasis::widest_rotation(in),
-        seed + matrices_.size());
-    matrices_.push_back({matrix->name(), matrix->out_features(), in, std::move(basis), {}});
+    matrices_.push_back({matrix->name(),
+                         matrix->out_features(),
+                         in,
+                         basis_of(matrix->name(), in, seed + matrices_.size()),
+                         {}});
   }
   smallest_ = nash_swarm::packed_model_sizes(nash_swarm::smallest_plan(matrices_, rules_), others_);
 }
@@ -215,20 +223,26 @@ nash_swarm::MatrixCalibration Quantizer::calibration(const std::string& matrix) 
 
 void Quantizer::correct_payoffs(std::span<const std::int32_t> tokens) {
   const std::size_t format = nash_swarm::format_index("b3_l3");
-  const std::vector<double> measured =
-      lone_losses(checkpoint_, matrices_, tokens, pool_, [&](const nash_swarm::MatrixPlan& matrix) {
-        nash_swarm::MatrixPlan plan = matrix;
-        plan.cells = nash_swarm::CellMap(nash_swarm::panel_count(plan.out_features),
-                                         nash_swarm::block_count(plan.in_features),
-                                         nash_swarm::format_table[format].id);
-        return pack(plan);
-      });
-  for (std::size_t m = 0; m < measured.size(); ++m) {
+  std::vector<SeededPlans> plans;
+  for (const nash_swarm::MatrixPlan& matrix : matrices_) {
+    nash_swarm::MatrixPlan plan = matrix;
+    plan.cells = nash_swarm::CellMap(nash_swarm::panel_count(plan.out_features),
+                                     nash_swarm::block_count(plan.in_features),
+                                     nash_swarm::format_table[format].id);
+    plans.push_back({plan, plan});
+    plans.back()[1].basis = basis_of(matrix.name, matrix.in_features,
+                                     seed_ + matrices_.size() + plans.size() - 1);
+  }
+  const LoneErrors errors =
+      lone_errors(checkpoint_, plans, tokens, pool_,
+                  [this](const nash_swarm::MatrixPlan& plan) { return pack(plan); });
+  for (std::size_t m = 0; m < matrices_.size(); ++m) {
     const double expected = model_.matrices()[m].payoff.loss(format);
-    if (measured[m] > 0.0 && expected > 0.0) {
-      model_.correct(matrices_[m].name, measured[m] / expected);
+    if (errors.losses[m] > 0.0 && expected > 0.0) {
+      model_.correct(matrices_[m].name, errors.losses[m] / expected);
     }
   }
+  model_.couple(errors.products.headings());
 }
 
 nash_swarm::PackedMatrix Quantizer::pack(const nash_swarm::MatrixPlan& plan) const {
@@ -259,11 +273,12 @@ nash_swarm::Plan Quantizer::plan_for_file(std::uint64_t file_bytes) const {
 }
 
 nash_swarm::Plan Quantizer::plan_of(const std::vector<nash_swarm::CellMap>& cells,
-                                    std::uint64_t budget, double price) const {
+                                    std::uint64_t budget, double price,
+                                    std::span<const double> y) const {
   std::vector<nash_swarm::MatrixPlan> plans = matrices_;
   for (std::size_t m = 0; m < plans.size(); ++m) plans[m].cells = cells.at(m);
   budget = std::max(budget, nash_swarm::planned_bytes(plans));
-  return nash_swarm::certify(model_, std::move(plans), budget, price, rules_);
+  return nash_swarm::certify(model_, std::move(plans), budget, price, rules_, y);
 }
 
 nash_swarm::PackedModelSizes Quantizer::sizes(const nash_swarm::Plan& plan) const {

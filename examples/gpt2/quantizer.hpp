@@ -63,10 +63,13 @@ class Quantizer {
   /// @param budget raised to the bytes of the cells if it is smaller
   /// @throws nash_swarm::Error if they do not fit the matrices or the rules
   nash_swarm::Plan plan_of(const std::vector<nash_swarm::CellMap>& cells, std::uint64_t budget,
-                           double price) const;
+                           double price, std::span<const double> y = {}) const;
 
   /// The matrices of the scope with their bases; their cells are empty.
   const std::vector<nash_swarm::MatrixPlan>& matrices() const noexcept { return matrices_; }
+
+  /// What the game knows of the matrices, once they are calibrated.
+  const nash_swarm::Model& model() const noexcept { return model_; }
 
   /// Moments of the inputs of a matrix, once it is calibrated.
   const nash_swarm::InputMoment& moment(const std::string& matrix) const {
@@ -80,15 +83,18 @@ class Quantizer {
   void write(const nash_swarm::Plan& plan, const std::filesystem::path& target,
              const WeightProgress& progress) const;
 
- private:
-  void gather_moments(std::span<const std::int32_t> tokens, const WeightProgress& progress);
-  /// Replaces what is assumed of the importance of every matrix by what is measured.
-  void correct_payoffs(std::span<const std::int32_t> tokens);
-  nash_swarm::MatrixCalibration calibration(const std::string& matrix) const;
+  /// Packs one matrix.
   nash_swarm::PackedMatrix pack(const nash_swarm::MatrixPlan& plan) const;
 
+ private:
+  void gather_moments(std::span<const std::int32_t> tokens, const WeightProgress& progress);
+  /// Replaces what is assumed of the importance of every matrix, and of how they disturb each
+  /// other, by what is measured.
+  void correct_payoffs(std::span<const std::int32_t> tokens);
+  nash_swarm::MatrixCalibration calibration(const std::string& matrix) const;
   const Checkpoint& checkpoint_;
   Scope scope_;
+  std::uint64_t seed_;
   nash_swarm::ThreadPool& pool_;
   nash_swarm::Rules rules_;
   std::size_t weights_ = 0;

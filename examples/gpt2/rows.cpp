@@ -90,6 +90,7 @@ ReportRow planned_row(const Quantizer& quantizer, Scope scope, const nash_swarm:
   row.matrix_weights = quantizer.weights();
   row.matrix_bytes = sizes.matrix_bytes;
   row.other_bytes = sizes.other_bytes;
+  row.predicted_kld = plan.predicted_loss();
   row.certificate = plan.certificate();
   return row;
 }

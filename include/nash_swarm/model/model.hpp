@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include <nash_swarm/calibration/heading.hpp>
 #include <nash_swarm/core/error.hpp>
 #include <nash_swarm/core/executor.hpp>
 #include <nash_swarm/core/tensor_view.hpp>
@@ -83,7 +84,21 @@ class Model {
     for (double& energy : found->payoff.panel_energy) energy *= factor;
   }
 
+  /// States how matrices disturb each other; with a dimension of 0 they do not.
+  /// @param headings of all matrices, in their order
+  /// @throws Error if they do not fit the matrices
+  void couple(MeasuredHeadings headings) {
+    if (headings.coherent.size() != matrices_.size() ||
+        headings.direction.size() != matrices_.size() * headings.dimension) {
+      throw Error("headings", "they do not fit " + std::to_string(matrices_.size()) + " matrices",
+                  "add all matrices first");
+    }
+    headings_ = std::move(headings);
+  }
+
   const std::vector<ModelMatrix>& matrices() const noexcept { return matrices_; }
+  const MeasuredHeadings& headings() const noexcept { return headings_; }
+  bool coupled() const noexcept { return headings_.dimension != 0; }
 
   /// Number of weights of all matrices.
   std::uint64_t weights() const noexcept {
@@ -95,6 +110,7 @@ class Model {
  private:
   std::uint64_t seed_;
   std::vector<ModelMatrix> matrices_;
+  MeasuredHeadings headings_;
 };
 
 }  // namespace nash_swarm
