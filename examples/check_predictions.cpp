@@ -98,12 +98,15 @@ class Check {
         (checkpoint_.folder() / "merges.txt").string());
     tokenizer.check_fits(checkpoint_.config().vocab_size);
     text_ = options.text.read(app, tokenizer, checkpoint_.config().n_ctx);
-    const std::vector<std::int32_t> calibration = gpt2::calibration_windows(
-        tokenizer.encode(gpt2::read_text_file(options.calibration)).ids,
-        checkpoint_.config().n_ctx, options.calibration_tokens);
+    const std::vector<std::int32_t> tokens =
+        tokenizer.encode(gpt2::read_text_file(options.calibration)).ids;
+    const std::size_t context = checkpoint_.config().n_ctx;
     progress_.stage("calibrating", quantizer_.weights());
-    quantizer_.calibrate(calibration,
+    quantizer_.calibrate(gpt2::calibration_windows(tokens, context, options.calibration_tokens),
                          [this](std::size_t weights) { progress_.advance(weights); });
+    progress_.stage("measuring plans", 1);
+    quantizer_.fit_prediction(
+        gpt2::held_out_windows(tokens, context, options.calibration_tokens, 8192));
     progress_.finish();
   }
 
@@ -131,8 +134,9 @@ class Check {
     for (std::size_t i = 0; i < count; ++i) {
       const gpt2::ReportRow& row = packed[i].row;
       const nash_swarm::Budget bytes = nash_swarm::Budget::bytes(row.certificate->bytes);
-      outcomes.push_back({row.bits_per_weight(), quantizer_.plan(bytes).predicted_loss(),
-                          row.certificate->loss, evaluations[i + 1].kld.value()});
+      outcomes.push_back({row.bits_per_weight(),
+                          quantizer_.predicted_kld(quantizer_.plan(bytes)),
+                          row.predicted_kld.value(), evaluations[i + 1].kld.value()});
     }
   }
 

@@ -238,6 +238,8 @@ class Job {
       }
       calibration_ = gpt2::calibration_windows(encoded.ids, checkpoint_.config().n_ctx,
                                                options_.calibration_tokens);
+      held_out_ = gpt2::held_out_windows(encoded.ids, checkpoint_.config().n_ctx,
+                                         options_.calibration_tokens, 8192);
     }
     const std::filesystem::path folder = std::filesystem::absolute(options_.model);
     const std::string name =
@@ -286,6 +288,10 @@ class Job {
     progress_.stage("calibrating", quantizer_->weights());
     quantizer_->calibrate(calibration_,
                           [this](std::size_t weights) { progress_.advance(weights); });
+    if (!packed_limits_.empty()) {
+      progress_.stage("measuring plans", 1);
+      quantizer_->fit_prediction(held_out_);
+    }
     progress_.finish();
   }
 
@@ -376,6 +382,7 @@ class Job {
   std::optional<nash_swarm::StoredModelPlan> stored_plan_;
   std::vector<nash_swarm::Plan> plans_;
   std::vector<std::int32_t> calibration_;
+  std::vector<std::int32_t> held_out_;  // for predictions
   gpt2::EvaluationText text_;
   std::filesystem::path out_;
   gpt2::Progress progress_;

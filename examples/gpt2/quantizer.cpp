@@ -9,8 +9,11 @@
 #include <nash_swarm/model/pack.hpp>
 
 #include "gpt2/backward.hpp"
+#include "gpt2/calibration_text.hpp"
+#include "gpt2/evaluation.hpp"
 #include "gpt2/float_matrix.hpp"
 #include "gpt2/lone_errors.hpp"
+#include "gpt2/packed.hpp"
 
 namespace gpt2 {
 namespace {
@@ -23,13 +26,24 @@ using nash_swarm::OtherTensor;
 using nash_swarm::TensorView;
 using nash_swarm::ThreadPool;
 
-/// Tokens of the calibration text on which the loss of every matrix alone is measured: every matrix
-/// takes a pass through the whole model, so large models get fewer.
-std::size_t measuring_tokens(std::size_t matrices, std::size_t weights) {
+/// Tokens of text on which so many models are measured: the more there are, and the larger, the
+/// fewer each gets.
+std::size_t measuring_tokens(std::size_t models, std::size_t weights, std::size_t most) {
   constexpr std::size_t fewest = 64;
-  constexpr std::size_t most = 2048;
   constexpr std::size_t products = 300'000'000'000;
-  return std::clamp(products / (matrices * weights), fewest, most);
+  return std::clamp(products / (models * weights), fewest, most);
+}
+
+/// The matrices with all their cells in one format.
+std::vector<nash_swarm::MatrixPlan> in_one_format(std::vector<nash_swarm::MatrixPlan> matrices,
+                                                  std::string_view format) {
+  const nash_swarm::FormatId id =
+      nash_swarm::format_table[nash_swarm::format_index(format)].id;
+  for (nash_swarm::MatrixPlan& matrix : matrices) {
+    matrix.cells = nash_swarm::CellMap(nash_swarm::panel_count(matrix.out_features),
+                                       nash_swarm::block_count(matrix.in_features), id);
+  }
+  return matrices;
 }
 
 FloatMatrix whole_matrix(const WeightSource& source, ThreadPool& pool) {
@@ -187,8 +201,8 @@ void Quantizer::calibrate(std::span<const std::int32_t> tokens, const WeightProg
     const FloatMatrix weights = whole_matrix(*matrices[m], pool_);
     model_.add(name, weights.view(), calibration(name), matrices_[m].basis, pool_);
   }
-  correct_payoffs(
-      tokens.first(std::min(tokens.size(), measuring_tokens(matrices.size(), weights_))));
+  correct_payoffs(calibration_windows(tokens, checkpoint_.config().n_ctx,
+                                      measuring_tokens(matrices.size(), weights_, 2048)));
 }
 
 void Quantizer::gather_moments(std::span<const std::int32_t> tokens,
@@ -222,27 +236,50 @@ nash_swarm::MatrixCalibration Quantizer::calibration(const std::string& matrix) 
 }
 
 void Quantizer::correct_payoffs(std::span<const std::int32_t> tokens) {
-  const std::size_t format = nash_swarm::format_index("b3_l3");
+  constexpr std::string_view format = "b3_l3";
   std::vector<SeededPlans> plans;
-  for (const nash_swarm::MatrixPlan& matrix : matrices_) {
-    nash_swarm::MatrixPlan plan = matrix;
-    plan.cells = nash_swarm::CellMap(nash_swarm::panel_count(plan.out_features),
-                                     nash_swarm::block_count(plan.in_features),
-                                     nash_swarm::format_table[format].id);
+  for (const nash_swarm::MatrixPlan& plan : in_one_format(matrices_, format)) {
     plans.push_back({plan, plan});
-    plans.back()[1].basis = basis_of(matrix.name, matrix.in_features,
-                                     seed_ + matrices_.size() + plans.size() - 1);
+    plans.back()[1].basis =
+        basis_of(plan.name, plan.in_features, seed_ + matrices_.size() + plans.size() - 1);
   }
   const LoneErrors errors =
       lone_errors(checkpoint_, plans, tokens, pool_,
                   [this](const nash_swarm::MatrixPlan& plan) { return pack(plan); });
   for (std::size_t m = 0; m < matrices_.size(); ++m) {
-    const double expected = model_.matrices()[m].payoff.loss(format);
+    const double expected = model_.matrices()[m].payoff.loss(nash_swarm::format_index(format));
     if (errors.losses[m] > 0.0 && expected > 0.0) {
       model_.correct(matrices_[m].name, errors.losses[m] / expected);
     }
   }
   model_.couple(errors.products.headings());
+}
+
+void Quantizer::fit_prediction(std::span<const std::int32_t> tokens) {
+  const std::size_t context = std::min(checkpoint_.config().n_ctx, tokens.size());
+  if (context < 2) return;
+  const EvaluationText text = window_text(
+      calibration_windows(tokens, context, measuring_tokens(3, weights_, 8192)), context);
+  const auto measured = [&](double bits) {
+    const std::uint64_t budget = nash_swarm::Budget::bits(bits).for_weights(weights_);
+    const nash_swarm::Plan plan =
+        this->plan(nash_swarm::Budget::bytes(std::max(budget, smallest_.matrix_bytes)));
+    return MeasuredPlan{plan.predicted_loss(), measured_kld(plan.matrices(), text)};
+  };
+  const MeasuredPlan fine = measured(3.0);
+  if (!(fine.expected > 0.0)) return;
+  prediction_ =
+      Prediction(measured_kld(in_one_format(matrices_, "raw16"), text), fine, measured(2.0));
+}
+
+double Quantizer::measured_kld(const std::vector<nash_swarm::MatrixPlan>& plans,
+                               const EvaluationText& text) const {
+  std::vector<nash_swarm::PackedMatrix> packed;
+  for (const nash_swarm::MatrixPlan& plan : plans) packed.push_back(pack(plan));
+  const Model reference = make_float_model(checkpoint_, false);
+  const Model model = make_packed_model(checkpoint_, packed);
+  const Model* const models[] = {&reference, &model};
+  return evaluate(models, true, text, pool_).back().kld.value();
 }
 
 nash_swarm::PackedMatrix Quantizer::pack(const nash_swarm::MatrixPlan& plan) const {

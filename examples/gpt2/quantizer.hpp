@@ -14,6 +14,8 @@
 #include <nash_swarm/model/allocate.hpp>
 
 #include "gpt2/checkpoint.hpp"
+#include "gpt2/evaluation_text.hpp"
+#include "gpt2/prediction.hpp"
 
 namespace gpt2 {
 
@@ -53,6 +55,15 @@ class Quantizer {
   /// read and the gradients of their weights, then what every format would cost and lose.
   void calibrate(std::span<const std::int32_t> tokens, const WeightProgress& progress);
 
+  /// Measures two plans and the unrounded matrices on some of `tokens`, which the calibration
+  /// should not have seen, so that `predicted_kld` allows for what the game cannot know.
+  void fit_prediction(std::span<const std::int32_t> tokens);
+
+  /// The KLD that is to be expected of a plan, in nats.
+  double predicted_kld(const nash_swarm::Plan& plan) const {
+    return prediction_(plan.predicted_loss());
+  }
+
   /// @throws nash_swarm::Error if the budget is below the smallest possible, which it names
   nash_swarm::Plan plan(const nash_swarm::Budget& budget) const;
 
@@ -91,6 +102,9 @@ class Quantizer {
   /// Replaces what is assumed of the importance of every matrix, and of how they disturb each
   /// other, by what is measured.
   void correct_payoffs(std::span<const std::int32_t> tokens);
+  /// KLD of the model with all matrices of the scope packed.
+  double measured_kld(const std::vector<nash_swarm::MatrixPlan>& plans,
+                      const EvaluationText& text) const;
   nash_swarm::MatrixCalibration calibration(const std::string& matrix) const;
   const Checkpoint& checkpoint_;
   Scope scope_;
@@ -104,6 +118,7 @@ class Quantizer {
   nash_swarm::Model model_;
   std::map<std::string, nash_swarm::InputMoment> moments_;       // by matrix
   std::map<std::string, nash_swarm::GradientMoment> gradients_;  // by matrix
+  Prediction prediction_;
 };
 
 }  // namespace gpt2
