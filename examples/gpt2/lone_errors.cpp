@@ -104,33 +104,40 @@ class LogitErrors {
 
 }  // namespace
 
-LoneErrors lone_errors(const Checkpoint& checkpoint, std::span<const SeededPlans> matrices,
+LoneErrors lone_errors(const Checkpoint& checkpoint, std::span<const LonePlans> matrices,
                        std::span<const std::int32_t> tokens, ThreadPool& pool,
                        const std::function<PackedMatrix(const MatrixPlan&)>& pack) {
   const Run reference{run_model(checkpoint, tokens, nullptr, pool),
                       std::make_shared<const FloatEmbedding>(checkpoint.matrix("wte"), true)};
-  std::vector<Run> runs;
-  for (const SeededPlans& seeds : matrices) {
-    for (const MatrixPlan& plan : seeds) {
-      const auto decoded =
-          std::make_shared<const DecodedMatrix>(checkpoint.matrix(plan.name), pack(plan), pool);
-      runs.push_back({run_model(checkpoint, tokens, decoded, pool),
-                      plan.name == "wte" ? std::make_shared<const FloatEmbedding>(decoded, false)
-                                         : reference.token_embedding});
-    }
+  const auto run_alone = [&](const MatrixPlan& plan) {
+    const auto decoded =
+        std::make_shared<const DecodedMatrix>(checkpoint.matrix(plan.name), pack(plan), pool);
+    return Run{run_model(checkpoint, tokens, decoded, pool),
+               plan.name == "wte" ? std::make_shared<const FloatEmbedding>(decoded, false)
+                                  : reference.token_embedding};
+  };
+  std::vector<Run> seeded;
+  std::vector<Run> coarse;
+  for (const LonePlans& plans : matrices) {
+    for (const MatrixPlan& plan : plans.seeds) seeded.push_back(run_alone(plan));
+    coarse.push_back(run_alone(plans.coarse));
   }
-  LoneErrors errors{std::vector<double>(matrices.size()),
+  LoneErrors errors{std::vector<double>(matrices.size()), std::vector<double>(matrices.size()),
                     nash_swarm::HeadingProducts(matrices.size())};
   const std::size_t vocabulary = reference.token_embedding->vocabulary_size();
-  const std::size_t batch = std::min(tokens.size(), tokens_per_batch(runs.size(), vocabulary));
+  const std::size_t batch = std::min(tokens.size(), tokens_per_batch(seeded.size(), vocabulary));
+  const auto all_tokens = static_cast<double>(tokens.size());
   LogitErrors logits(reference, batch, pool);
-  FloatMatrix z(runs.size(), batch * vocabulary);
+  FloatMatrix z(seeded.size(), batch * vocabulary);
   for (std::size_t begin = 0; begin < tokens.size(); begin += batch) {
     const std::size_t end = std::min(tokens.size(), begin + batch);
     logits.begin_batch(begin, end);
-    for (std::size_t r = 0; r < runs.size(); ++r) {
-      const double sum = logits.write(runs[r], z.view()[r].data());
-      errors.losses[r / 2] += 0.5 * sum / static_cast<double>(tokens.size());
+    // Those of the coarse plans are not kept: their place is filled next.
+    for (std::size_t m = 0; m < coarse.size(); ++m) {
+      errors.coarse_losses[m] += logits.write(coarse[m], z.view()[0].data()) / all_tokens;
+    }
+    for (std::size_t r = 0; r < seeded.size(); ++r) {
+      errors.losses[r / 2] += 0.5 * logits.write(seeded[r], z.view()[r].data()) / all_tokens;
     }
     errors.products.add(z.view().slice(1, 0, (end - begin) * vocabulary), end - begin, pool);
   }

@@ -14,21 +14,25 @@
 
 namespace gpt2 {
 
-/// A matrix as it is to be packed, under two seeds of its rotation.
-using SeededPlans = std::array<nash_swarm::MatrixPlan, 2>;
+/// A matrix as it is to be packed alone, in several ways.
+struct LonePlans {
+  std::array<nash_swarm::MatrixPlan, 2> seeds;  ///< under two seeds of its rotation
+  nash_swarm::MatrixPlan coarse;                ///< with larger errors
+};
 
 /// What the model suffers from each matrix quantized alone.
 struct LoneErrors {
   std::vector<double> losses;            ///< [matrices] KLD in nats per token, mean of both seeds
-  nash_swarm::HeadingProducts products;  ///< how these errors move the logits
+  std::vector<double> coarse_losses;     ///< [matrices] the same of the coarse plans
+  nash_swarm::HeadingProducts products;  ///< how the errors under both seeds move the logits
 };
 
-/// Runs the model with each matrix quantized alone, under each of its seeds.
+/// Runs the model with each matrix quantized alone, in each of its ways.
 /// @param tokens whole windows of the model's context, at least one
 /// @param pack packs one of `matrices`
-/// Takes 4·n_embd bytes for every token, matrix and seed, and up to 64 MB for logits.
+/// Takes 12·n_embd bytes for every token and matrix, and up to 64 MB for logits.
 LoneErrors lone_errors(
-    const Checkpoint& checkpoint, std::span<const SeededPlans> matrices,
+    const Checkpoint& checkpoint, std::span<const LonePlans> matrices,
     std::span<const std::int32_t> tokens, nash_swarm::ThreadPool& pool,
     const std::function<nash_swarm::PackedMatrix(const nash_swarm::MatrixPlan&)>& pack);
 

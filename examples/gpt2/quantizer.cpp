@@ -202,7 +202,7 @@ void Quantizer::calibrate(std::span<const std::int32_t> tokens, const WeightProg
     model_.add(name, weights.view(), calibration(name), matrices_[m].basis, pool_);
   }
   correct_payoffs(calibration_windows(tokens, checkpoint_.config().n_ctx,
-                                      measuring_tokens(matrices.size(), weights_, 2048)));
+                                      measuring_tokens(matrices.size(), weights_, 1536)));
 }
 
 void Quantizer::gather_moments(std::span<const std::int32_t> tokens,
@@ -236,21 +236,30 @@ nash_swarm::MatrixCalibration Quantizer::calibration(const std::string& matrix) 
 }
 
 void Quantizer::correct_payoffs(std::span<const std::int32_t> tokens) {
-  constexpr std::string_view format = "b3_l3";
-  std::vector<SeededPlans> plans;
-  for (const nash_swarm::MatrixPlan& plan : in_one_format(matrices_, format)) {
-    plans.push_back({plan, plan});
-    plans.back()[1].basis =
-        basis_of(plan.name, plan.in_features, seed_ + matrices_.size() + plans.size() - 1);
+  // Errors about as large as those of plans of 3 bits, and of 1.5.
+  constexpr std::string_view fine = "b4_l4";
+  constexpr std::string_view coarse = "b2_l2";
+  const std::vector<nash_swarm::MatrixPlan> fine_plans = in_one_format(matrices_, fine);
+  const std::vector<nash_swarm::MatrixPlan> coarse_plans = in_one_format(matrices_, coarse);
+  std::vector<LonePlans> plans;
+  for (std::size_t m = 0; m < matrices_.size(); ++m) {
+    plans.push_back({{fine_plans[m], fine_plans[m]}, coarse_plans[m]});
+    plans.back().seeds[1].basis = basis_of(matrices_[m].name, matrices_[m].in_features,
+                                           seed_ + matrices_.size() + m);
   }
   const LoneErrors errors =
       lone_errors(checkpoint_, plans, tokens, pool_,
                   [this](const nash_swarm::MatrixPlan& plan) { return pack(plan); });
   for (std::size_t m = 0; m < matrices_.size(); ++m) {
-    const double expected = model_.matrices()[m].payoff.loss(nash_swarm::format_index(format));
-    if (errors.losses[m] > 0.0 && expected > 0.0) {
-      model_.correct(matrices_[m].name, errors.losses[m] / expected);
-    }
+    std::vector<nash_swarm::LoneLoss> measured;
+    const auto consider = [&](std::string_view name, double loss) {
+      const std::size_t format = nash_swarm::format_index(name);
+      const double expected = model_.matrices()[m].payoff.loss(format);
+      if (loss > 0.0 && expected > 0.0) measured.push_back({format, loss});
+    };
+    consider(fine, errors.losses[m]);
+    consider(coarse, errors.coarse_losses[m]);
+    if (!measured.empty()) model_.correct(matrices_[m].name, measured);
   }
   model_.couple(errors.products.headings());
 }

@@ -29,21 +29,21 @@ PackedMatrix round(const gpt2::Checkpoint& checkpoint, const MatrixPlan& plan, T
   return nash_swarm::round_to_nearest(plan.name, weights.view(), plan.basis, plan.cells, pool);
 }
 
-/// Every matrix at 4 bits, under the seeds 0 and 1.
-std::vector<gpt2::SeededPlans> plans_of(const gpt2::Checkpoint& checkpoint) {
-  std::vector<gpt2::SeededPlans> plans;
+/// Every matrix at 4 bits under the seeds 0 and 1, and at 2 bits.
+std::vector<gpt2::LonePlans> plans_of(const gpt2::Checkpoint& checkpoint) {
+  std::vector<gpt2::LonePlans> plans;
   for (const auto& matrix : checkpoint.matrices()) {
     const std::size_t out = matrix->out_features();
     const std::size_t in = matrix->in_features();
-    gpt2::SeededPlans seeds;
-    for (std::size_t seed = 0; seed < 2; ++seed) {
-      seeds[seed] = {matrix->name(), out, in,
-                     std::make_shared<const nash_swarm::InputBasis>("basis", in, 128, seed),
-                     nash_swarm::CellMap(nash_swarm::panel_count(out), nash_swarm::block_count(in),
-                                         nash_swarm::format_table[nash_swarm::format_index("b4_l4")]
-                                             .id)};
-    }
-    plans.push_back(seeds);
+    const auto plan = [&](std::uint64_t seed, const std::string& format) {
+      return MatrixPlan{
+          matrix->name(), out, in,
+          std::make_shared<const nash_swarm::InputBasis>("basis", in, 128, seed),
+          nash_swarm::CellMap(
+              nash_swarm::panel_count(out), nash_swarm::block_count(in),
+              nash_swarm::format_table[nash_swarm::format_index(std::string_view(format))].id)};
+    };
+    plans.push_back({{plan(0, "b4_l4"), plan(1, "b4_l4")}, plan(0, "b2_l2")});
   }
   return plans;
 }
@@ -57,7 +57,7 @@ TEST_CASE("lone errors: the KLD of models with one quantized matrix, and half th
   for (std::size_t i = 0; i < tokens.size(); ++i) {
     tokens[i] = static_cast<std::int32_t>(i * i * 37 % 1024);
   }
-  const std::vector<gpt2::SeededPlans> plans = plans_of(checkpoint);
+  const std::vector<gpt2::LonePlans> plans = plans_of(checkpoint);
   const auto pack = [&](const MatrixPlan& plan) { return round(checkpoint, plan, pool); };
   const gpt2::LoneErrors errors = gpt2::lone_errors(checkpoint, plans, tokens, pool, pack);
   REQUIRE(errors.losses.size() == plans.size());
@@ -68,32 +68,34 @@ TEST_CASE("lone errors: the KLD of models with one quantized matrix, and half th
     text.windows.push_back({window, window});
   }
   const gpt2::Model reference = gpt2::make_float_model(checkpoint, false);
+  const auto loss_of = [&](const MatrixPlan& plan) {
+    const auto decoded = std::make_shared<const gpt2::DecodedMatrix>(checkpoint.matrix(plan.name),
+                                                                     pack(plan), pool);
+    const gpt2::Model model = gpt2::make_float_model(
+        checkpoint, false,
+        [&](const std::shared_ptr<const gpt2::WeightSource>& original)
+            -> std::shared_ptr<const gpt2::WeightSource> {
+          if (original->name() == plan.name) return decoded;
+          return original;
+        });
+    const gpt2::Model* const models[] = {&reference, &model};
+    return gpt2::evaluate(models, true, text, pool)[1].kld.value();
+  };
   for (std::size_t m = 0; m < plans.size(); ++m) {
-    CAPTURE(plans[m][0].name);
-    double expected = 0.0;
-    for (const MatrixPlan& plan : plans[m]) {
-      const auto decoded = std::make_shared<const gpt2::DecodedMatrix>(checkpoint.matrix(plan.name),
-                                                                       pack(plan), pool);
-      const gpt2::Model model = gpt2::make_float_model(
-          checkpoint, false,
-          [&](const std::shared_ptr<const gpt2::WeightSource>& original)
-              -> std::shared_ptr<const gpt2::WeightSource> {
-            if (original->name() == plan.name) return decoded;
-            return original;
-          });
-      const gpt2::Model* const models[] = {&reference, &model};
-      expected += 0.5 * gpt2::evaluate(models, true, text, pool)[1].kld.value();
-    }
+    CAPTURE(plans[m].coarse.name);
+    const double expected = 0.5 * (loss_of(plans[m].seeds[0]) + loss_of(plans[m].seeds[1]));
     CHECK(expected > 0.0);
     CHECK(errors.losses[m] == doctest::Approx(expected).epsilon(1e-3));
     CHECK(errors.products.loss(m) == doctest::Approx(expected).epsilon(0.05));
+    CHECK(errors.coarse_losses[m] == doctest::Approx(loss_of(plans[m].coarse)).epsilon(1e-3));
+    CHECK(errors.coarse_losses[m] > 3.0 * expected);
   }
 }
 
 TEST_CASE("lone errors: the same for any number of threads") {
   const gpt2::Checkpoint checkpoint(nash_swarm::test::tiny_model());
   const std::vector<std::int32_t> tokens(40, 7);
-  std::vector<gpt2::SeededPlans> plans = plans_of(checkpoint);
+  std::vector<gpt2::LonePlans> plans = plans_of(checkpoint);
   plans.resize(2);
   std::vector<gpt2::LoneErrors> errors;
   for (const std::size_t threads : {1u, 3u}) {
@@ -103,5 +105,6 @@ TEST_CASE("lone errors: the same for any number of threads") {
     }));
   }
   CHECK(errors[0].losses == errors[1].losses);
+  CHECK(errors[0].coarse_losses == errors[1].coarse_losses);
   CHECK(errors[0].products.product(0, 1) == errors[1].products.product(0, 1));
 }
