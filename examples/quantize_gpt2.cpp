@@ -188,9 +188,7 @@ nash_swarm::Rules parse_rules(const Options& options) {
           options.min_bits,
           options.max_bits,
           {},
-          options.profile == "fast"
-              ? std::vector{nash_swarm::WindowFamily::table, nash_swarm::WindowFamily::hash16}
-              : std::vector{nash_swarm::WindowFamily::hash32}};
+          gpt2::families_of_profile(options.profile)};
 }
 
 void write_text(const std::string& text, const std::string& target) {
@@ -279,6 +277,8 @@ class Job {
       }
       calibration_ = gpt2::calibration_windows(encoded.ids, checkpoint_.config().n_ctx,
                                                options_.tokens_to_calibrate_on());
+      held_out_ = gpt2::held_out_windows(encoded.ids, checkpoint_.config().n_ctx,
+                                         options_.tokens_to_calibrate_on(), 8192);
     }
     const std::filesystem::path folder = std::filesystem::absolute(options_.model);
     const std::string name =
@@ -314,7 +314,8 @@ class Job {
   /// The plan of the file, certified anew; a warning on stderr if that is not what the file states.
   nash_swarm::Plan stored_plan() const {
     const nash_swarm::Certificate& stated = stored_plan_->certificate;
-    nash_swarm::Plan plan = quantizer_->plan_of(stored_plan_->cells, stated.budget, stated.price);
+    nash_swarm::Plan plan =
+        quantizer_->plan_of(stored_plan_->cells, stated.budget, stated.price, stated.y);
     if (plan.certificate() != stated) {
       std::fprintf(stderr,
                    "warning: %s: its certificate is not that of these cells under these rules%s\n",
@@ -341,6 +342,10 @@ class Job {
     progress_.stage("calibrating", quantizer_->weights());
     quantizer_->calibrate(calibration_,
                           [this](std::size_t weights) { progress_.advance(weights); });
+    if (!packed_limits_.empty()) {
+      progress_.stage("measuring plans", 1);
+      quantizer_->fit_prediction(held_out_);
+    }
     progress_.finish();
   }
 
@@ -432,6 +437,7 @@ class Job {
   std::optional<nash_swarm::StoredModelPlan> stored_plan_;
   std::vector<nash_swarm::Plan> plans_;
   std::vector<std::int32_t> calibration_;
+  std::vector<std::int32_t> held_out_;  // for predictions
   gpt2::EvaluationText text_;
   std::filesystem::path out_;
   gpt2::Progress progress_;

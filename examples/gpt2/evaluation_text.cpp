@@ -45,6 +45,18 @@ std::string read_text_file(const std::filesystem::path& file) {
   return {reinterpret_cast<const char*>(mapping.bytes().data()), mapping.bytes().size()};
 }
 
+EvaluationText window_text(std::span<const std::int32_t> tokens, std::size_t context) {
+  EvaluationText text;
+  text.context = text.stride = context;
+  for (std::size_t begin = 0; begin + context <= tokens.size(); begin += context) {
+    const auto window = tokens.subspan(begin, context);
+    text.windows.push_back(
+        {{window.begin(), window.end() - 1}, {window.begin() + 1, window.end()}});
+    text.scored_tokens += context - 1;
+  }
+  return text;
+}
+
 EvaluationText full_protocol(const Tokenizer& tokenizer, std::string_view text,
                              const std::string& file, std::size_t context, std::size_t n_ctx,
                              std::size_t max_tokens) {

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -29,6 +30,10 @@ struct EvaluationText {
   std::size_t padding_tokens = 0;  ///< of the scored ones, those that are not of the text
   std::size_t invalid_bytes = 0;   ///< bytes of no valid UTF-8 sequence, for a warning
 };
+
+/// The windows of some tokens, one after the other; each scores all of its tokens but the first.
+/// @param context at least 2
+EvaluationText window_text(std::span<const std::int32_t> tokens, std::size_t context);
 
 /// The bytes of a text file.
 /// @throws nash_swarm::Error naming the file if it is missing, unreadable, empty or not a file

@@ -1,5 +1,6 @@
 #include "gpt2/packed.hpp"
 
+#include <algorithm>
 #include <string>
 #include <utility>
 
@@ -83,6 +84,26 @@ Model make_packed_model(std::shared_ptr<const PackedModelFile> file, bool reside
     return std::make_unique<FloatEmbedding>(float_matrix(file, "wte"), resident);
   };
   return assemble_model(packed_config(*file), source);
+}
+
+Model make_packed_model(const Checkpoint& checkpoint, std::span<const PackedMatrix> matrices) {
+  const auto find = [matrices](const std::string& name) {
+    return std::find_if(matrices.begin(), matrices.end(),
+                        [&](const PackedMatrix& matrix) { return matrix.name() == name; });
+  };
+  PartSource source;
+  source.floats = [&](const std::string& name) { return checkpoint.floats(name); };
+  source.linear = [&](const std::string& name) -> std::unique_ptr<Linear> {
+    const auto packed = find(name);
+    if (packed != matrices.end()) return std::make_unique<PackedLinear>(*packed);
+    return std::make_unique<FloatLinear>(checkpoint.matrix(name), false);
+  };
+  source.token_embedding = [&]() -> std::unique_ptr<TokenEmbedding> {
+    const auto packed = find("wte");
+    if (packed != matrices.end()) return std::make_unique<PackedEmbedding>(*packed);
+    return std::make_unique<FloatEmbedding>(checkpoint.matrix("wte"), false);
+  };
+  return assemble_model(checkpoint.config(), source);
 }
 
 }  // namespace gpt2

@@ -1,9 +1,11 @@
 #pragma once
 
 #include <memory>
+#include <span>
 
 #include <nash_swarm/io/packed_model.hpp>
 
+#include "gpt2/checkpoint.hpp"
 #include "gpt2/model.hpp"
 
 namespace gpt2 {
@@ -17,5 +19,10 @@ Config packed_config(const nash_swarm::PackedModelFile& file);
 /// @param resident true to keep one float32 copy of every float matrix
 /// @throws nash_swarm::Error naming the tensor that is missing or does not fit the config
 Model make_packed_model(std::shared_ptr<const nash_swarm::PackedModelFile> file, bool resident);
+
+/// The model of a checkpoint with some of its matrices packed.
+/// @throws nash_swarm::Error if one does not fit the config
+Model make_packed_model(const Checkpoint& checkpoint,
+                        std::span<const nash_swarm::PackedMatrix> matrices);
 
 }  // namespace gpt2

@@ -8,8 +8,11 @@
 #include <nash_swarm/io/fingerprint.hpp>
 #include <nash_swarm/model/pack.hpp>
 
+#include "gpt2/calibration_text.hpp"
+#include "gpt2/evaluation.hpp"
 #include "gpt2/float_matrix.hpp"
-#include "gpt2/lone_losses.hpp"
+#include "gpt2/lone_errors.hpp"
+#include "gpt2/packed.hpp"
 #include "gpt2/whole_matrices.hpp"
 
 namespace gpt2 {
@@ -20,13 +23,24 @@ using nash_swarm::Error;
 using nash_swarm::OtherTensor;
 using nash_swarm::ThreadPool;
 
-/// Tokens of the calibration text on which the loss of every matrix alone is measured: every matrix
-/// takes a pass through the whole model, so large models get fewer.
-std::size_t measuring_tokens(std::size_t matrices, std::size_t weights) {
+/// Tokens of text on which so many models are measured: the more there are, and the larger, the
+/// fewer each gets.
+std::size_t measuring_tokens(std::size_t models, std::size_t weights, std::size_t most) {
   constexpr std::size_t fewest = 64;
-  constexpr std::size_t most = 2048;
   constexpr std::size_t products = 300'000'000'000;
-  return std::clamp(products / (matrices * weights), fewest, most);
+  return std::clamp(products / (models * weights), fewest, most);
+}
+
+/// The matrices with all their cells in one format.
+std::vector<nash_swarm::MatrixPlan> in_one_format(std::vector<nash_swarm::MatrixPlan> matrices,
+                                                  std::string_view format) {
+  const nash_swarm::FormatId id =
+      nash_swarm::format_table[nash_swarm::format_index(format)].id;
+  for (nash_swarm::MatrixPlan& matrix : matrices) {
+    matrix.cells = nash_swarm::CellMap(nash_swarm::panel_count(matrix.out_features),
+                                       nash_swarm::block_count(matrix.in_features), id);
+  }
+  return matrices;
 }
 
 FloatMatrix whole_matrix(const WeightSource& source, ThreadPool& pool) {
@@ -110,6 +124,33 @@ std::vector<OtherTensor> with_values(std::vector<OtherTensor> tensors,
   return tensors;
 }
 
+std::shared_ptr<const nash_swarm::InputBasis> basis_of(const std::string& matrix, std::size_t in,
+                                                       bool rotated, std::uint64_t seed) {
+  return std::make_shared<const nash_swarm::InputBasis>(
+      matrix + ".input", in, rotated ? nash_swarm::InputBasis::widest_rotation(in) : 0, seed);
+}
+
+std::vector<double> to_numbers(const LoneMeasurements& measured) {
+  std::vector<double> numbers{static_cast<double>(measured.headings.dimension)};
+  for (const auto* part : {&measured.losses, &measured.coarse_losses, &measured.headings.coherent,
+                           &measured.headings.direction}) {
+    numbers.insert(numbers.end(), part->begin(), part->end());
+  }
+  return numbers;
+}
+
+LoneMeasurements from_numbers(const std::vector<double>& numbers, std::size_t matrices) {
+  LoneMeasurements measured;
+  measured.headings.dimension = static_cast<std::size_t>(numbers.at(0));
+  auto next = numbers.begin() + 1;
+  for (auto* part : {&measured.losses, &measured.coarse_losses, &measured.headings.coherent}) {
+    part->assign(next, next + static_cast<std::ptrdiff_t>(matrices));
+    next += static_cast<std::ptrdiff_t>(matrices);
+  }
+  measured.headings.direction.assign(next, numbers.end());
+  return measured;
+}
+
 }  // namespace
 
 Scope parse_scope(const std::string& word) {
@@ -125,6 +166,12 @@ std::string_view name_of(Scope scope) {
 
 bool in_scope(Scope scope, std::string_view matrix) {
   return scope == Scope::all || (scope == Scope::lm_head) == (matrix == "wte");
+}
+
+std::vector<nash_swarm::WindowFamily> families_of_profile(std::string_view profile) {
+  using nash_swarm::WindowFamily;
+  if (profile == "fast") return {WindowFamily::table, WindowFamily::hash16};
+  return {WindowFamily::hash32};
 }
 
 std::vector<std::shared_ptr<const WeightSource>> matrices_in_scope(const Checkpoint& checkpoint,
@@ -154,6 +201,7 @@ Quantizer::Quantizer(const Checkpoint& checkpoint, Scope scope, std::uint64_t se
                      ThreadPool& pool, nash_swarm::Rules rules, const Pieces& pieces)
     : checkpoint_(checkpoint),
       scope_(scope),
+      seed_(seed),
       pool_(pool),
       rules_(std::move(rules)),
       pieces_(pieces),
@@ -164,11 +212,11 @@ Quantizer::Quantizer(const Checkpoint& checkpoint, Scope scope, std::uint64_t se
   for (const auto& matrix : matrices_in_scope(checkpoint, scope)) {
     const std::size_t in = matrix->in_features();
     weights_ += matrix->out_features() * in;
-    auto basis = std::make_shared<const nash_swarm::InputBasis>(
-        matrix->name() + ".input", in,
-        pieces_.rotation ? nash_swarm::InputBasis::widest_rotation(in) : 0,
-        seed + matrices_.size());
-    matrices_.push_back({matrix->name(), matrix->out_features(), in, std::move(basis), {}});
+    matrices_.push_back({matrix->name(),
+                         matrix->out_features(),
+                         in,
+                         basis_of(matrix->name(), in, pieces_.rotation, seed + matrices_.size()),
+                         {}});
   }
   smallest_ = nash_swarm::packed_model_sizes(nash_swarm::smallest_plan(matrices_, rules_), others_);
 }
@@ -187,7 +235,8 @@ void Quantizer::calibrate(std::span<const std::int32_t> tokens, const WeightProg
   }
   if (!pieces_.measured) return;
   correct_payoffs(
-      tokens.first(std::min(tokens.size(), measuring_tokens(matrices.size(), weights_))), window);
+      calibration_windows(tokens, window, measuring_tokens(matrices.size(), weights_, 1536)),
+      window);
 }
 
 nash_swarm::MatrixCalibration Quantizer::used_calibration(
@@ -196,42 +245,83 @@ nash_swarm::MatrixCalibration Quantizer::used_calibration(
 }
 
 void Quantizer::correct_payoffs(std::span<const std::int32_t> tokens, std::size_t window) {
-  const std::size_t format = nash_swarm::format_index("b3_l3");
-  const std::vector<double> measured = measured_losses(tokens, window, format);
-  for (std::size_t m = 0; m < measured.size(); ++m) {
-    const double expected = model_.matrices()[m].payoff.loss(format);
-    if (measured[m] > 0.0 && expected > 0.0) {
-      model_.correct(matrices_[m].name, measured[m] / expected);
-    }
+  // Errors about as large as those of plans of 3 bits, and of 1.5.
+  constexpr std::string_view fine = "b4_l4";
+  constexpr std::string_view coarse = "b2_l2";
+  const std::vector<nash_swarm::MatrixPlan> fine_plans = in_one_format(matrices_, fine);
+  const std::vector<nash_swarm::MatrixPlan> coarse_plans = in_one_format(matrices_, coarse);
+  std::vector<LonePlans> plans;
+  for (std::size_t m = 0; m < matrices_.size(); ++m) {
+    plans.push_back({{fine_plans[m], fine_plans[m]}, coarse_plans[m]});
+    plans.back().seeds[1].basis = basis_of(matrices_[m].name, matrices_[m].in_features,
+                                           pieces_.rotation, seed_ + matrices_.size() + m);
   }
+  const LoneMeasurements errors = measured_alone(plans, tokens, window);
+  for (std::size_t m = 0; m < matrices_.size(); ++m) {
+    std::vector<nash_swarm::LoneLoss> measured;
+    const auto consider = [&](std::string_view name, double loss) {
+      const std::size_t format = nash_swarm::format_index(name);
+      const double expected = model_.matrices()[m].payoff.loss(format);
+      if (loss > 0.0 && expected > 0.0) measured.push_back({format, loss});
+    };
+    consider(fine, errors.losses[m]);
+    consider(coarse, errors.coarse_losses[m]);
+    if (!measured.empty()) model_.correct(matrices_[m].name, measured);
+  }
+  model_.couple(errors.headings);
 }
 
-std::vector<double> Quantizer::measured_losses(std::span<const std::int32_t> tokens,
-                                               std::size_t window, std::size_t format) {
-  std::vector<nash_swarm::MatrixPlan> plans = matrices_;
+LoneMeasurements Quantizer::measured_alone(const std::vector<LonePlans>& plans,
+                                           std::span<const std::int32_t> tokens,
+                                           std::size_t window) const {
   nash_swarm::Fingerprint inputs;
   inputs.add(std::as_bytes(tokens));
   inputs.add(std::uint64_t{window});
-  for (nash_swarm::MatrixPlan& plan : plans) {
-    plan.cells = nash_swarm::CellMap(nash_swarm::panel_count(plan.out_features),
-                                     nash_swarm::block_count(plan.in_features),
-                                     nash_swarm::format_table[format].id);
-    inputs.add(fingerprint(plan));
+  for (const LonePlans& matrix : plans) {
+    for (const nash_swarm::MatrixPlan& plan : matrix.seeds) inputs.add(fingerprint(plan));
+    inputs.add(fingerprint(matrix.coarse));
   }
-  const char* const name = "lone_losses";
-  std::vector<double> losses;
+  const char* const name = "lone_errors";
   if (store_.folder != nullptr) {
-    losses = store_.folder->numbers(name, inputs.value()).value_or(losses);
+    if (const auto numbers = store_.folder->numbers(name, inputs.value())) {
+      return from_numbers(*numbers, plans.size());
+    }
   }
-  while (losses.size() < plans.size()) {
-    const std::size_t count = std::min(matrices_at_once, plans.size() - losses.size());
-    const std::vector<double> some =
-        lone_losses(checkpoint_, std::span(plans).subspan(losses.size(), count), tokens, window, pool_,
-                    [&](const nash_swarm::MatrixPlan& plan) { return pack(plan); });
-    losses.insert(losses.end(), some.begin(), some.end());
-    if (store_.folder != nullptr) store_.folder->store_numbers(name, losses, inputs.value());
+  const LoneErrors errors =
+      lone_errors(checkpoint_, plans, tokens, window, pool_,
+                  [this](const nash_swarm::MatrixPlan& plan) { return pack(plan); });
+  LoneMeasurements measured{errors.losses, errors.coarse_losses, errors.products.headings()};
+  if (store_.folder != nullptr) {
+    store_.folder->store_numbers(name, to_numbers(measured), inputs.value());
   }
-  return losses;
+  return measured;
+}
+
+void Quantizer::fit_prediction(std::span<const std::int32_t> tokens) {
+  const std::size_t context = std::min(checkpoint_.config().n_ctx, tokens.size());
+  if (context < 2) return;
+  const EvaluationText text = window_text(
+      calibration_windows(tokens, context, measuring_tokens(3, weights_, 8192)), context);
+  const auto measured = [&](double bits) {
+    const std::uint64_t budget = nash_swarm::Budget::bits(bits).for_weights(weights_);
+    const nash_swarm::Plan plan =
+        this->plan(nash_swarm::Budget::bytes(std::max(budget, smallest_.matrix_bytes)));
+    return MeasuredPlan{plan.predicted_loss(), measured_kld(plan.matrices(), text)};
+  };
+  const MeasuredPlan fine = measured(3.0);
+  if (!(fine.expected > 0.0)) return;
+  prediction_ =
+      Prediction(measured_kld(in_one_format(matrices_, "raw16"), text), fine, measured(2.0));
+}
+
+double Quantizer::measured_kld(const std::vector<nash_swarm::MatrixPlan>& plans,
+                               const EvaluationText& text) const {
+  std::vector<nash_swarm::PackedMatrix> packed;
+  for (const nash_swarm::MatrixPlan& plan : plans) packed.push_back(this->packed(plan));
+  const Model reference = make_float_model(checkpoint_, false);
+  const Model model = make_packed_model(checkpoint_, packed);
+  const Model* const models[] = {&reference, &model};
+  return evaluate(models, true, text, pool_).back().kld.value();
 }
 
 nash_swarm::PackedMatrix Quantizer::pack(const nash_swarm::MatrixPlan& plan) const {
@@ -292,11 +382,12 @@ nash_swarm::Plan Quantizer::plan_for_file(std::uint64_t file_bytes) const {
 }
 
 nash_swarm::Plan Quantizer::plan_of(const std::vector<nash_swarm::CellMap>& cells,
-                                    std::uint64_t budget, double price) const {
+                                    std::uint64_t budget, double price,
+                                    std::span<const double> y) const {
   std::vector<nash_swarm::MatrixPlan> plans = matrices_;
   for (std::size_t m = 0; m < plans.size(); ++m) plans[m].cells = cells.at(m);
   budget = std::max(budget, nash_swarm::planned_bytes(plans));
-  return nash_swarm::certify(model_, std::move(plans), budget, price, rules_);
+  return nash_swarm::certify(model_, std::move(plans), budget, price, rules_, y);
 }
 
 nash_swarm::PackedModelSizes Quantizer::sizes(const nash_swarm::Plan& plan) const {

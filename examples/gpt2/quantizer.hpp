@@ -15,8 +15,11 @@
 
 #include "gpt2/calibration.hpp"
 #include "gpt2/checkpoint.hpp"
+#include "gpt2/evaluation_text.hpp"
 #include "gpt2/finish.hpp"
+#include "gpt2/lone_errors.hpp"
 #include "gpt2/pieces.hpp"
+#include "gpt2/prediction.hpp"
 
 namespace gpt2 {
 
@@ -28,6 +31,10 @@ enum class Scope { all, blocks, lm_head };
 Scope parse_scope(const std::string& word);
 std::string_view name_of(Scope scope);
 bool in_scope(Scope scope, std::string_view matrix);
+
+/// The window codes to choose from: those that lose least, or of the profile "fast" those that are
+/// decoded fastest.
+std::vector<nash_swarm::WindowFamily> families_of_profile(std::string_view profile);
 
 /// The matrices of a checkpoint that a scope covers.
 std::vector<std::shared_ptr<const WeightSource>> matrices_in_scope(const Checkpoint& checkpoint,
@@ -60,6 +67,15 @@ class Quantizer {
   void calibrate(std::span<const std::int32_t> tokens, const WeightProgress& progress,
                  std::size_t window = 0);
 
+  /// Measures two plans and the unrounded matrices on some of `tokens`, which the calibration
+  /// should not have seen, so that `predicted_kld` allows for what the game cannot know.
+  void fit_prediction(std::span<const std::int32_t> tokens);
+
+  /// The KLD that is to be expected of a plan, in nats.
+  double predicted_kld(const nash_swarm::Plan& plan) const {
+    return prediction_(plan.predicted_loss());
+  }
+
   /// @throws nash_swarm::Error if the budget is below the smallest possible, which it names
   nash_swarm::Plan plan(const nash_swarm::Budget& budget) const;
 
@@ -70,10 +86,13 @@ class Quantizer {
   /// @param budget raised to the bytes of the cells if it is smaller
   /// @throws nash_swarm::Error if they do not fit the matrices or the rules
   nash_swarm::Plan plan_of(const std::vector<nash_swarm::CellMap>& cells, std::uint64_t budget,
-                           double price) const;
+                           double price, std::span<const double> y = {}) const;
 
   /// The matrices of the scope with their bases; their cells are empty.
   const std::vector<nash_swarm::MatrixPlan>& matrices() const noexcept { return matrices_; }
+
+  /// What the game knows of the matrices, once they are calibrated.
+  const nash_swarm::Model& model() const noexcept { return model_; }
 
   /// Moments of a matrix, once it is calibrated.
   std::shared_ptr<const nash_swarm::MatrixMoments> moments(const std::string& matrix) const {
@@ -93,20 +112,27 @@ class Quantizer {
   FinishResult write_finished(const nash_swarm::Plan& plan, const std::filesystem::path& target,
                               const WeightProgress& progress, const FinishObserver& observer) const;
 
- private:
-  /// Replaces what is assumed of the importance of every matrix by what is measured.
-  void correct_payoffs(std::span<const std::int32_t> tokens, std::size_t window);
-  std::vector<double> measured_losses(std::span<const std::int32_t> tokens, std::size_t window,
-                                      std::size_t format);
-  nash_swarm::MatrixCalibration used_calibration(const nash_swarm::MatrixMoments& moments) const;
+  /// Packs one matrix.
   nash_swarm::PackedMatrix pack(const nash_swarm::MatrixPlan& plan) const;
+
+ private:
   /// From the work folder if it is there, else packed and stored.
   nash_swarm::PackedMatrix packed(const nash_swarm::MatrixPlan& plan) const;
   /// Of all that `pack` depends on.
   std::uint64_t fingerprint(const nash_swarm::MatrixPlan& plan) const;
+  /// Replaces what is assumed of the importance of every matrix, and of how they disturb each
+  /// other, by what is measured.
+  void correct_payoffs(std::span<const std::int32_t> tokens, std::size_t window);
+  LoneMeasurements measured_alone(const std::vector<LonePlans>& plans,
+                                  std::span<const std::int32_t> tokens, std::size_t window) const;
+  /// KLD of the model with all matrices of the scope packed.
+  double measured_kld(const std::vector<nash_swarm::MatrixPlan>& plans,
+                      const EvaluationText& text) const;
+  nash_swarm::MatrixCalibration used_calibration(const nash_swarm::MatrixMoments& moments) const;
 
   const Checkpoint& checkpoint_;
   Scope scope_;
+  std::uint64_t seed_;
   nash_swarm::ThreadPool& pool_;
   nash_swarm::Rules rules_;
   Pieces pieces_;
@@ -118,6 +144,7 @@ class Quantizer {
   std::vector<std::int32_t> tokens_;  // of the calibration text
   CalibrationStore store_;
   Calibration calibration_;
+  Prediction prediction_;
 };
 
 }  // namespace gpt2

@@ -66,6 +66,7 @@ Json to_json(const Report& report, const std::vector<RateCurve>& curves, const R
           {"loss_change_percent", json_or_null(loss_change_percent(report, row))},
           {"perplexity", of_evaluation(perplexity)},
           {"kld", of_evaluation([](const Evaluation& e) { return json_or_null(e.kld); })},
+          {"predicted_kld", json_or_null(row.predicted_kld)},
           {"top1_agreement",
            of_evaluation([](const Evaluation& e) { return json_or_null(e.top1_agreement); })},
           {"best_rival", to_json(best_rival_of(curves, row), row)},
@@ -124,11 +125,12 @@ std::string format_row(const Report& report, const ReportRow& row) {
   const auto kld = evaluated ? row.evaluation->kld : std::nullopt;
   auto top1 = evaluated ? row.evaluation->top1_agreement : std::nullopt;
   if (top1) *top1 *= 100.0;
-  return text("%-24s %6.3f %12llu %13llu %6.2f %8s %8s %9s %9s %7s\n", row.label.c_str(),
+  return text("%-24s %6.3f %12llu %13llu %6.2f %8s %8s %9s %9s %9s %7s\n", row.label.c_str(),
               row.bits_per_weight(), static_cast<unsigned long long>(row.matrix_bytes),
               static_cast<unsigned long long>(row.file_bytes()), report.compression_percent(row),
               number(loss, 4).c_str(), number(loss_change_percent(report, row), 2, true).c_str(),
-              number(ppl, 3).c_str(), number(kld, 5).c_str(), number(top1, 2).c_str());
+              number(ppl, 3).c_str(), number(kld, 5).c_str(), number(row.predicted_kld, 5).c_str(),
+              number(top1, 2).c_str());
 }
 
 /// For every row of ours, how far the best rival is behind.
@@ -151,10 +153,10 @@ std::string format_rivals(const Report& report) {
 std::string format_certificate(const ReportRow& row) {
   const nash_swarm::Certificate& c = *row.certificate;
   const std::string gain = c.epsilon == 0.0
-                               ? "no other format for one cell lowers it within the budget"
-                               : text("another format for one cell lowers it by %.3g", c.epsilon);
+                               ? "no other choice of one player lowers it within the budget"
+                               : text("another choice of one player lowers it by %.3g", c.epsilon);
   return text(
-      "%s: %zu cells, %llu of %llu bytes, expected loss %.6g, no plan below %.6g (gap %.3g %%), "
+      "%s: %zu players, %llu of %llu bytes, expected loss %.6g, no plan below %.6g (gap %.3g %%), "
       "%s\n",
       row.label.c_str(), c.players, static_cast<unsigned long long>(c.bytes),
       static_cast<unsigned long long>(c.budget), c.loss, c.lower_bound, 100.0 * c.gap,
@@ -185,13 +187,13 @@ std::string format_report(const Report& report) {
                 report.text->file.c_str(), report.text->protocol.c_str(), report.text->context,
                 report.text->stride, report.text->scored_tokens);
   }
-  out += text("\n%-24s %6s %12s %13s %6s %8s %8s %9s %9s %7s\n", "", "bits", "matrix bytes",
-              "file bytes", "saved%", "loss", "change%", "perplex.", "KLD", "top-1%");
+  out += text("\n%-24s %6s %12s %13s %6s %8s %8s %9s %9s %9s %7s\n", "", "bits", "matrix bytes",
+              "file bytes", "saved%", "loss", "change%", "perplex.", "KLD", "predicted", "top-1%");
   if (report.float_model) {
-    out += text("%-24s %6.3f %12llu %13llu %6.2f %8.4f %8s %9.3f %9s %7s\n", "float32", 32.0,
+    out += text("%-24s %6.3f %12llu %13llu %6.2f %8.4f %8s %9.3f %9s %9s %7s\n", "float32", 32.0,
                 static_cast<unsigned long long>(4 * report.matrix_weights),
                 static_cast<unsigned long long>(report.float32_bytes()), 0.0,
-                report.float_model->loss, "", perplexity(*report.float_model), "", "");
+                report.float_model->loss, "", perplexity(*report.float_model), "", "", "");
   }
   for (const ReportRow& row : report.rows) out += format_row(report, row);
   out += format_rivals(report);

@@ -25,6 +25,7 @@ struct ReportRow {
   std::uint64_t matrix_weights = 0;
   std::uint64_t matrix_bytes = 0;
   std::uint64_t other_bytes = 0;
+  std::optional<double> predicted_kld;  ///< what the plan expects, in nats
   std::optional<Evaluation> evaluation;
   std::optional<double> quantize_seconds;
   std::uint64_t peak_memory_bytes = 0;  ///< of the process, when the row was made

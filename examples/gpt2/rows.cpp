@@ -48,20 +48,6 @@ std::uint64_t other_bytes(const Checkpoint& checkpoint, Scope scope) {
 
 }  // namespace
 
-std::vector<std::int32_t> calibration_windows(std::span<const std::int32_t> tokens,
-                                              std::size_t context, std::size_t most_tokens) {
-  context = std::min(context, tokens.size());
-  const std::size_t available = context == 0 ? 0 : tokens.size() / context;
-  const std::size_t wanted =
-      context == 0 ? 0 : std::min(available, std::max<std::size_t>(1, most_tokens / context));
-  std::vector<std::int32_t> windows;
-  for (std::size_t w = 0; w < wanted; ++w) {
-    const auto window = tokens.subspan(w * available / wanted * context, context);
-    windows.insert(windows.end(), window.begin(), window.end());
-  }
-  return windows;
-}
-
 void check_limit(const Quantizer& quantizer, const SizeLimit& limit) {
   const nash_swarm::PackedModelSizes& smallest = quantizer.smallest();
   const std::uint64_t given =
@@ -106,6 +92,7 @@ ReportRow planned_row(const Quantizer& quantizer, Scope scope, const nash_swarm:
   row.matrix_weights = quantizer.weights();
   row.matrix_bytes = sizes.matrix_bytes;
   row.other_bytes = sizes.other_bytes;
+  row.predicted_kld = quantizer.predicted_kld(plan);
   row.certificate = plan.certificate();
   return row;
 }

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "gpt2/baselines.hpp"
+#include "gpt2/calibration_text.hpp"
 #include "gpt2/model.hpp"
 #include "gpt2/progress.hpp"
 #include "gpt2/quantizer.hpp"
@@ -26,10 +27,6 @@ struct SizeLimit {
   std::optional<double> bits;
   std::optional<std::uint64_t> file_bytes;
 };
-
-/// Windows of calibration text, evenly spaced, at most `most_tokens` in all but at least one.
-std::vector<std::int32_t> calibration_windows(std::span<const std::int32_t> tokens,
-                                              std::size_t context, std::size_t most_tokens);
 
 /// Refuses a limit that no plan meets under the quantizer's rules; works before the calibration.
 /// @throws nash_swarm::Error that names the smallest size

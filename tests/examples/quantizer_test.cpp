@@ -251,7 +251,7 @@ TEST_CASE("report: the keys of the schema, and sizes that add up to the file on 
     CHECK(keys_of(row) == Keys{"method", "group", "scope", "stored", "requested_bits", "matrix_weights",
                                "bits_per_weight", "matrix_bytes", "other_bytes", "file_bytes",
                                "compression_percent", "loss", "loss_change_percent", "perplexity",
-                               "kld", "top1_agreement", "best_rival", "quantize_seconds", "evaluate_seconds",
+                               "kld", "predicted_kld", "top1_agreement", "best_rival", "quantize_seconds", "evaluate_seconds",
                                "peak_memory_bytes", "certificate"});
     const auto matrix_bytes = row["matrix_bytes"].get<double>();
     CHECK(matrix_bytes + row["other_bytes"].get<double>() == row["file_bytes"].get<double>());

@@ -237,7 +237,7 @@ TEST_CASE("resume: a quantizer that was stopped anywhere writes the same file") 
   CHECK_THROWS_AS(run(&work, target, ignore, killing(2)), Killed);
   CHECK_FALSE(fs::exists(target));
   CHECK(files_named(work.path(), ".packed.") == 3);
-  CHECK(files_named(work.path(), "lone_losses") == 1);
+  CHECK(files_named(work.path(), "lone_errors") == 1);
 
   // What is finished is not made again.
   const auto packed_at = [&] {

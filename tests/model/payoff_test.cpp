@@ -2,16 +2,19 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <limits>
 #include <memory>
 #include <random>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <nash_swarm/core/thread_pool.hpp>
 #include <nash_swarm/matmul.hpp>
+#include <nash_swarm/model/model.hpp>
 #include <nash_swarm/rounding/nearest.hpp>
 
 #include "io/support.hpp"
@@ -183,6 +186,37 @@ TEST_CASE("payoff: the same for any number of threads") {
     CHECK(payoff.block_moment == expected.block_moment);
     CHECK(payoff.noise == expected.noise);
   }
+}
+
+TEST_CASE("payoff: what was measured in two formats corrects all between and beyond them") {
+  nash_swarm::Model model;
+  model.add("w", rows_of(gaussian(16 * 64, 3), 64), InputMoment("w", 64), serial);
+  const MatrixPayoff before = model.matrices()[0].payoff;
+  const std::size_t fine = nash_swarm::format_index(std::string_view("b4_l4"));
+  const std::size_t coarse = nash_swarm::format_index(std::string_view("b2_l2"));
+  const std::vector<nash_swarm::LoneLoss> measured{{coarse, 3.0 * before.loss(coarse)},
+                                                   {fine, 1.0 * before.loss(fine)}};
+  model.correct("w", measured);
+  const MatrixPayoff& after = model.matrices()[0].payoff;
+  for (std::size_t f = 0; f < nash_swarm::format_count; ++f) {
+    CAPTURE(nash_swarm::format_table[f].name);
+    const double share = (before.noise[f] - before.noise[fine]) /
+                         (before.noise[coarse] - before.noise[fine]);
+    const double factor = 1.0 + 2.0 * std::clamp(share, 0.0, 1.0);
+    CHECK(after.loss(f) == doctest::Approx(factor * before.loss(f)).scale(0.0));
+  }
+  // One format alone gives one factor.
+  const std::vector<nash_swarm::LoneLoss> one{{fine, 0.5 * after.loss(fine)}};
+  model.correct("w", one);
+  CHECK(model.matrices()[0].payoff.loss(coarse) ==
+        doctest::Approx(1.5 * before.loss(coarse)).scale(0.0));
+  const auto message = [&](const char* name, std::vector<nash_swarm::LoneLoss> lone) {
+    return message_of([&] { model.correct(name, lone); });
+  };
+  CHECK(message("v", one).starts_with("v: not in the model"));
+  CHECK(message("w", {}).starts_with("w: no format was measured"));
+  CHECK(message("w", {{fine, 0.0}}).starts_with("w: format "));
+  CHECK(message("w", {{nash_swarm::format_count, 1.0}}).starts_with("w: format "));
 }
 
 TEST_CASE("payoff: bad weights and shapes are refused") {

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -11,6 +12,7 @@
 #include <nash_swarm/game/allocate.hpp>
 #include <nash_swarm/game/certificate.hpp>
 #include <nash_swarm/model/cell_game.hpp>
+#include <nash_swarm/model/coupled_game.hpp>
 #include <nash_swarm/model/model.hpp>
 #include <nash_swarm/model/plan.hpp>
 #include <nash_swarm/model/rules.hpp>
@@ -51,12 +53,14 @@ class Budget {
 
 inline namespace NASH_SWARM_TARGET {
 
-/// Decides the format of every cell of a model, a block of 64 channels of a panel of 16 rows.
+/// Decides the format of every cell of a model, a block of 64 channels of a panel of 16 rows. Cells
+/// are the players, or, if the matrices of the model disturb each other, the matrices.
 /// @throws Error if the budget is below the smallest possible (which it names), the model is empty,
 ///         or the rules cannot be kept
 inline Plan allocate(const Model& model, const Budget& budget, const Rules& rules = {}) {
-  const CellGame cells(model, rules);
   const std::uint64_t limit = budget.for_weights(model.weights());
+  if (model.coupled()) return CoupledGame(model, rules).allocate(limit);
+  const CellGame cells(model, rules);
   const Allocation allocation = allocate(cells.game(), limit);
   return Plan(cells.plans(allocation.strategy),
               certify(cells.game(), allocation.strategy, limit, allocation.price, allocation.y,
@@ -66,9 +70,13 @@ inline Plan allocate(const Model& model, const Budget& budget, const Rules& rule
 /// Certifies cells that somebody else has chosen.
 /// @param plans for all matrices of the model, in their order
 /// @param price proves the lower bound; any price of 0 or more does, some better than others
+/// @param y the same where matrices disturb each other; empty for the sum of their headings
 /// @throws Error if the plans do not fit the model, the rules or the budget
 inline Plan certify(const Model& model, std::vector<MatrixPlan> plans, std::uint64_t budget,
-                    double price, const Rules& rules = {}) {
+                    double price, const Rules& rules = {}, std::span<const double> y = {}) {
+  if (model.coupled()) {
+    return CoupledGame(model, rules).certify(std::move(plans), budget, price, y);
+  }
   const CellGame cells(model, rules);
   Certificate certificate = certify(cells.game(), cells.strategy(plans), budget, price);
   return Plan(std::move(plans), std::move(certificate));

@@ -5,11 +5,13 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include <nash_swarm/calibration/heading.hpp>
 #include <nash_swarm/core/error.hpp>
 #include <nash_swarm/core/executor.hpp>
 #include <nash_swarm/core/tensor_view.hpp>
@@ -76,17 +78,47 @@ class Model {
   /// alone quantized, divided by what was expected.
   /// @throws Error for an unknown name, or a factor that is not positive and finite
   void correct(std::string_view name, double factor) {
-    const auto found = std::find_if(matrices_.begin(), matrices_.end(),
-                                    [&](const ModelMatrix& matrix) { return matrix.name == name; });
-    if (found == matrices_.end()) throw Error(std::string(name), "not in the model");
+    MatrixPayoff& payoff = payoff_of(name);
     if (!(factor > 0.0) || !std::isfinite(factor)) {
       throw Error(std::string(name), "a correction of " + std::to_string(factor),
                   "give a positive number");
     }
-    for (double& energy : found->payoff.panel_energy) energy *= factor;
+    for (double& energy : payoff.panel_energy) energy *= factor;
+  }
+
+  /// Corrects the expected losses of a matrix by what was measured in some formats, from coarse to
+  /// fine if errors of all sizes are to be told well.
+  /// @throws Error for an unknown name, no format, or where measured or expected loss is not
+  ///         positive and finite
+  void correct(std::string_view name, std::span<const LoneLoss> measured) {
+    MatrixPayoff& payoff = payoff_of(name);
+    if (measured.empty()) throw Error(std::string(name), "no format was measured");
+    for (const LoneLoss& lone : measured) {
+      const bool known = lone.format < format_count && payoff.loss(lone.format) > 0.0;
+      if (known && lone.loss > 0.0 && std::isfinite(lone.loss)) continue;
+      throw Error(std::string(name),
+                  "format " + std::to_string(lone.format) + " was measured to lose " +
+                      std::to_string(lone.loss),
+                  "leave it out unless it loses something");
+    }
+    payoff.correct(measured);
+  }
+
+  /// States how matrices disturb each other; with a dimension of 0 they do not.
+  /// @param headings of all matrices, in their order
+  /// @throws Error if they do not fit the matrices
+  void couple(MeasuredHeadings headings) {
+    if (headings.coherent.size() != matrices_.size() ||
+        headings.direction.size() != matrices_.size() * headings.dimension) {
+      throw Error("headings", "they do not fit " + std::to_string(matrices_.size()) + " matrices",
+                  "add all matrices first");
+    }
+    headings_ = std::move(headings);
   }
 
   const std::vector<ModelMatrix>& matrices() const noexcept { return matrices_; }
+  const MeasuredHeadings& headings() const noexcept { return headings_; }
+  bool coupled() const noexcept { return headings_.dimension != 0; }
 
   /// Number of weights of all matrices.
   std::uint64_t weights() const noexcept {
@@ -96,9 +128,17 @@ class Model {
   }
 
  private:
+  MatrixPayoff& payoff_of(std::string_view name) {
+    const auto found = std::find_if(matrices_.begin(), matrices_.end(),
+                                    [&](const ModelMatrix& matrix) { return matrix.name == name; });
+    if (found == matrices_.end()) throw Error(std::string(name), "not in the model");
+    return found->payoff;
+  }
+
   std::uint64_t seed_;
   std::vector<WindowFamily> families_;
   std::vector<ModelMatrix> matrices_;
+  MeasuredHeadings headings_;
 };
 
 }  // namespace nash_swarm

@@ -7,6 +7,7 @@
 #include <numeric>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <nash_swarm/calibration/matrix_calibration.hpp>
@@ -17,6 +18,12 @@
 #include <nash_swarm/rounding/nearest.hpp>
 
 namespace nash_swarm {
+
+/// What the model lost, in nats, with one matrix alone quantized, all of it in one format.
+struct LoneLoss {
+  std::size_t format = 0;  ///< place in `format_table`
+  double loss = 0.0;
+};
 
 /// What the cells of a matrix lose in every format, in factors: the loss of a cell is the product
 /// of a number of its panel, a number of its block in the panel's group, and the noise of the
@@ -43,6 +50,29 @@ struct MatrixPayoff {
       for (std::size_t b = 0; b < block_moment.front().size(); ++b) sum += cell_loss(p, b, format);
     }
     return sum;
+  }
+
+  /// Multiplies what is expected by measured ÷ expected: large errors harm more than in proportion,
+  /// above all inside of attention, so the factor is linear in the noise between formats that were
+  /// measured, and constant beyond them.
+  /// @param measured at least one, whose losses and noises are above 0
+  void correct(std::span<const LoneLoss> measured) {
+    std::vector<std::pair<double, double>> factors;  // noise, factor
+    for (const LoneLoss& lone : measured) {
+      factors.emplace_back(noise[lone.format], lone.loss / loss(lone.format));
+    }
+    std::sort(factors.begin(), factors.end());
+    for (double& own : noise) {
+      std::size_t next = 0;
+      while (next < factors.size() && factors[next].first < own) ++next;
+      if (next == 0 || next == factors.size()) {
+        own *= factors[next == 0 ? 0 : next - 1].second;
+        continue;
+      }
+      const auto [low, low_factor] = factors[next - 1];
+      const auto [high, high_factor] = factors[next];
+      own *= low_factor + (own - low) / (high - low) * (high_factor - low_factor);
+    }
   }
 };
 
