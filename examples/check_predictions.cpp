@@ -105,7 +105,8 @@ class Check {
                          [this](std::size_t weights) { progress_.advance(weights); });
     progress_.stage("measuring plans", 1);
     quantizer_.fit_prediction(
-        gpt2::held_out_windows(tokens, context, options.calibration_tokens, 8192));
+        gpt2::held_out_windows(tokens, context, options.calibration_tokens,
+                               options.calibration_tokens / 4));
     progress_.finish();
   }
 

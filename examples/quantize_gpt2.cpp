@@ -278,7 +278,8 @@ class Job {
       calibration_ = gpt2::calibration_windows(encoded.ids, checkpoint_.config().n_ctx,
                                                options_.tokens_to_calibrate_on());
       held_out_ = gpt2::held_out_windows(encoded.ids, checkpoint_.config().n_ctx,
-                                         options_.tokens_to_calibrate_on(), 8192);
+                                         options_.tokens_to_calibrate_on(),
+                                         options_.tokens_to_calibrate_on() / 4);
     }
     const std::filesystem::path folder = std::filesystem::absolute(options_.model);
     const std::string name =

@@ -261,10 +261,10 @@ TEST_CASE("packed model: a later version and other files are refused by name") {
     return use(path);
   };
   const std::string later = message([](Json& header, Json&, std::string&) {
-    header["__metadata__"]["nash_swarm.version"] = "3";
+    header["__metadata__"]["nash_swarm.version"] = "4";
   });
   CHECK(contains(later, path.string()));
-  CHECK(contains(later, "version '3'"));
+  CHECK(contains(later, "version '4'"));
   CHECK(contains(message([](Json& header, Json&, std::string&) {
                    header["__metadata__"].erase("nash_swarm.version");
                  }),

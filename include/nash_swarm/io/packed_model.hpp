@@ -35,7 +35,7 @@
 /// basis. Tensors are ordered so that each is aligned to its element, the codes to 64 bytes.
 namespace nash_swarm {
 
-inline constexpr int packed_model_version = 2;
+inline constexpr int packed_model_version = 3;
 
 /// A tensor or a document that is stored beside the matrices, written piece by piece.
 struct OtherTensor {
