@@ -343,7 +343,7 @@ class Job {
     progress_.stage("calibrating", quantizer_->weights());
     quantizer_->calibrate(calibration_,
                           [this](std::size_t weights) { progress_.advance(weights); });
-    if (!packed_limits_.empty()) {
+    if (!packed_limits_.empty() && !options_.dry_run) {
       progress_.stage("measuring plans", 1);
       quantizer_->fit_prediction(held_out_);
     }
