@@ -162,7 +162,8 @@ TEST_CASE("backward: gradients of biases and norms are the finite differences of
                      pool, observer, 2);
   REQUIRE(found.size() == 10);
   for (const auto& [name, gradient] : found) {
-    CAPTURE(name);
+    const std::string& tensor = name;  // a binding cannot be captured
+    CAPTURE(tensor);
     const std::span<float> values = vector_of(model, name);
     REQUIRE(gradient.size() == values.size());
     double difference = 0.0;
