@@ -51,9 +51,9 @@ inline namespace NASH_SWARM_TARGET {
 inline namespace NASH_SWARM_TARGET {
 
 /// c += ab for float matrices of any strides, on the calling thread: the product of calibration,
-/// whatever the flags of the file. One core of a Zen 4: 110 GFLOP/s with AVX-512, 100 with AVX2, 35
-/// portable (Eigen compiled for plain x86-64: 38; OpenBLAS: 98). Sums are rounded in an order that
-/// depends on the instruction set.
+/// whatever the flags of the file. One core of a busy Zen 4 (these vary; see bench/float_product_bench):
+/// 67 to 100 GFLOP/s with AVX-512, 77 to 99 with AVX2; Eigen compiled for plain x86-64 about 38,
+/// OpenBLAS 83 to 104. Sums are rounded in an order that depends on the instruction set.
 /// @param a [rows, depth]
 /// @param b [depth, columns]
 /// @param c [rows, columns], apart from the others
