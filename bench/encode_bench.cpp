@@ -61,7 +61,8 @@ int main(int argc, char** argv) {
     const char* name;
   } sets[] = {{ns::InstructionSet::portable, "portable"},
               {ns::InstructionSet::avx2, "avx2"},
-              {ns::InstructionSet::avx512, "avx512"}};
+              {ns::InstructionSet::avx512, "avx512"},
+              {ns::InstructionSet::neon, "neon"}};
   for (std::size_t f = 0; f < ns::format_count; ++f) {
     if (ns::format_table[f].family == ns::WindowFamily::none) continue;
     for (const auto& [set, name] : sets) {

@@ -19,10 +19,10 @@ using nash_swarm::detail::TileSearch;
 using nash_swarm::detail::TileTargets;
 using nash_swarm::detail::WindowTable;
 
-constexpr std::size_t tiles = 512;
-constexpr int starts = 24;
-constexpr int short_rounds = 20;
-constexpr int rounds = 80;
+constexpr int starts = 4;
+constexpr int rounds = 200;
+constexpr int quiet_rounds = 60;
+constexpr double disorder = 0.6;
 constexpr double largest = 63.0;
 
 /// Gaussian samples by the method of Box and Muller (1958); the distributions of the standard
@@ -40,9 +40,9 @@ class GaussianSource {
   std::mt19937_64 engine_;
 };
 
-std::vector<TileTargets> gaussian_tiles(std::uint64_t seed) {
+std::vector<TileTargets> gaussian_tiles(std::size_t count, std::uint64_t seed) {
   GaussianSource source(seed);
-  std::vector<TileTargets> samples(tiles);
+  std::vector<TileTargets> samples(count);
   for (TileTargets& tile : samples) {
     for (float& target : tile.target) target = static_cast<float>(source.draw());
     tile.weight.fill(1.0f);
@@ -65,7 +65,7 @@ WindowTable search_table(const Shape& shape, const Table& table) {
   std::vector<std::int8_t> values;
   for (const int value : table.values) values.push_back(static_cast<std::int8_t>(value));
   return nash_swarm::detail::make_window_table(shape.window_bits, 2 * shape.bits, values, table.unit,
-                                               std::exp2(-2.0 * shape.bits));
+                                               1.5 * std::exp2(-2.0 * shape.bits));
 }
 
 /// Sums of the samples that chose each window.
@@ -117,13 +117,18 @@ std::vector<double> start(const Shape& shape, bool spread, std::uint64_t seed) {
   return values;
 }
 
-/// Moves every value to the mean of the samples that chose it.
+/// Moves every value to the mean of the samples that chose it (Lloyd 1982), and at first somewhat
+/// beside it, so that the search does not end in the nearest of many local minima.
 void improve(const Shape& shape, const std::vector<TileTargets>& samples, int count,
-             std::vector<double>& values) {
+             double unrest, std::vector<double>& values) {
+  GaussianSource source(static_cast<std::uint64_t>(count));
   for (int round = 0; round < count; ++round) {
     const Choices choices = choose(shape, rounded(values), samples);
+    const double beside =
+        unrest * std::sqrt(choices.noise) * std::max(0.0, 1.0 - 1.25 * round / count);
     for (std::size_t w = 0; w < values.size(); ++w) {
       if (choices.counts[w] > 0.0) values[w] = choices.sums[w] / choices.counts[w];
+      values[w] += beside * source.draw();
     }
   }
 }
@@ -135,21 +140,22 @@ std::string name_of(const Shape& shape) {
 }
 
 Table optimised(const Shape& shape) {
-  const std::vector<TileTargets> samples = gaussian_tiles(1);
+  const std::size_t tiles = std::max<std::size_t>(256, std::size_t{8} << shape.window_bits);
+  const std::vector<TileTargets> samples = gaussian_tiles(tiles, 1);
   std::vector<double> best;
   double least = 1.0;
   for (int i = 0; i < starts; ++i) {
     std::vector<double> values = start(shape, i % 2 == 0, static_cast<std::uint64_t>(i + 10));
-    improve(shape, samples, short_rounds, values);
+    improve(shape, samples, rounds, disorder, values);
     const double noise = choose(shape, rounded(values), samples).noise;
     if (noise < least) {
       least = noise;
       best = std::move(values);
     }
   }
-  improve(shape, samples, rounds - short_rounds, best);
+  improve(shape, samples, quiet_rounds, 0.0, best);
   Table table = rounded(best);
-  table.noise = choose(shape, table, gaussian_tiles(2)).noise;
+  table.noise = choose(shape, table, gaussian_tiles(2048, 2)).noise;
   return table;
 }
 

@@ -11,7 +11,8 @@ inline std::vector<nash_swarm::InstructionSet> supported_instruction_sets() {
   using nash_swarm::InstructionSet;
   std::vector<InstructionSet> sets;
   for (const InstructionSet set :
-       {InstructionSet::portable, InstructionSet::avx2, InstructionSet::avx512}) {
+       {InstructionSet::portable, InstructionSet::avx2, InstructionSet::avx512,
+        InstructionSet::neon}) {
     if (nash_swarm::is_supported(set)) sets.push_back(set);
   }
   return sets;

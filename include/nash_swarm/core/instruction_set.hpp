@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <initializer_list>
 
 #include <nash_swarm/core/config.hpp>
 
@@ -10,10 +11,16 @@
 #define NASH_SWARM_X86_REGIONS 1
 #endif
 
+#if defined(__aarch64__) && defined(__ARM_NEON)
+/// Defined where NEON is part of every machine.
+#define NASH_SWARM_NEON 1
+#endif
+
 namespace nash_swarm {
 
 /// Sets of instructions that code is compiled for beside the flags of the including file.
-enum class InstructionSet : std::uint8_t { portable, avx2, avx512 };
+/// `avx512` is that of Ice Lake and Zen 4, with byte permutations (VBMI).
+enum class InstructionSet : std::uint8_t { portable, avx2, avx512, neon };
 
 inline namespace NASH_SWARM_TARGET {
 
@@ -25,18 +32,24 @@ inline bool is_supported(InstructionSet set) noexcept {
   if (set == InstructionSet::avx2) return avx2;
   if (set == InstructionSet::avx512) {
     return avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
+           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
+           __builtin_cpu_supports("avx512vbmi");
   }
+#elif defined(NASH_SWARM_NEON)
+  if (set == InstructionSet::neon) return true;
 #endif
   return set == InstructionSet::portable;
 }
 
 /// The widest set that this machine has.
 inline InstructionSet widest_instruction_set() noexcept {
-  static const InstructionSet widest = is_supported(InstructionSet::avx512) ? InstructionSet::avx512
-                                       : is_supported(InstructionSet::avx2)
-                                           ? InstructionSet::avx2
-                                           : InstructionSet::portable;
+  static const InstructionSet widest = [] {
+    for (const InstructionSet set :
+         {InstructionSet::avx512, InstructionSet::avx2, InstructionSet::neon}) {
+      if (is_supported(set)) return set;
+    }
+    return InstructionSet::portable;
+  }();
   return widest;
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -9,64 +10,81 @@
 
 #if defined(NASH_SWARM_X86_REGIONS)
 #include <immintrin.h>
+#elif defined(NASH_SWARM_NEON)
+#include <arm_neon.h>
 #endif
 
 namespace nash_swarm {
 namespace detail {
+inline namespace NASH_SWARM_TARGET {
+
+/// A cost that does not fit a byte; the past of such a window is given up for good. (If it could
+/// become a cost again, one bad weight would buy several good ones.)
+inline constexpr std::uint8_t too_dear = 255;
+
+/// What a weight costs by the place of its window's value: entry i is for i places above `first`;
+/// the last entry is for all other places.
+struct GapCosts {
+  /// Places below and above the nearest that have an entry.
+  static constexpr int reach = 31;
+
+  alignas(64) std::array<std::uint8_t, 64> cost;
+  std::uint8_t first;
+
+  std::uint8_t of(std::uint8_t place) const noexcept {
+    return cost[std::min<std::uint8_t>(static_cast<std::uint8_t>(place - first), 63)];
+  }
+};
+
+/// Bytes that a step may read after its costs.
+inline constexpr std::size_t costs_padding = 64;
 
 /// One step of a Viterbi search over the windows of a stream: the stream grows by one weight.
 ///
 /// Windows that will be the same once their highest bits are shifted out form a group; of each the
 /// cheapest survives, since it is as good a past as any. Before the step there is a cost for each
 /// group of windows without their highest `bits` bits; a step makes of every group its 2^bits
-/// windows, adds what they miss of the target, and finds the cheapest window of every group without
-/// its highest `next_bits` bits. A cost is 16 bits wide; its lowest `next_bits` name the survivor
-/// while the minimum is sought, and are 0 in between. All arithmetic is in integers, so every
-/// instruction set chooses the same codes.
+/// windows, adds what their values cost, and finds the least cost of every group without its highest
+/// `next_bits` bits. Which window survived is found again on the way back, for one group a step.
+/// Costs are bytes that saturate: on 64 lanes a step takes 6 instructions per 64 windows. All
+/// arithmetic is in integers, so every instruction set chooses the same codes.
 struct ViterbiStep {
-  const std::int16_t* values;  ///< [2^window_bits] of the windows
-  const std::uint16_t* costs;  ///< [2^(window_bits − bits)] of the groups
-  std::uint16_t* next_costs;   ///< [2^(window_bits − next_bits)]
-  std::uint8_t* choices;       ///< [2^(window_bits − next_bits)] highest bits of the survivors
+  const std::uint8_t* places;  ///< [2^window_bits] of the windows' values
+  const std::uint8_t* costs;   ///< [2^(window_bits − bits)] of the groups, and padding
+  std::uint8_t* next_costs;    ///< [2^(window_bits − next_bits)]
+  const GapCosts* gaps;
   unsigned window_bits;
   unsigned bits;       ///< 1 … 4
   unsigned next_bits;  ///< 1 … 4
-  std::int16_t target;
-  std::int16_t factor;  ///< of the values, over 2^15
-  unsigned doublings;   ///< 0 … 2, of the gap before the high half of its square is taken
-  std::uint16_t base;   ///< what all costs are lowered by
+  std::uint8_t base;   ///< what all costs are lowered by
+
+  unsigned groups() const noexcept { return 1u << (window_bits - next_bits); }
+  unsigned parts() const noexcept { return 1u << next_bits; }
+
+  /// Cost of a window after the step.
+  std::uint8_t cost(unsigned window) const noexcept {
+    return static_cast<std::uint8_t>(
+        std::min(255, costs[window >> bits] + gaps->of(places[window])));
+  }
 };
 
-inline namespace NASH_SWARM_TARGET {
 namespace portable {
 
-inline std::int32_t saturated(std::int32_t value) noexcept {
-  return std::clamp<std::int32_t>(value, -32768, 32767);
-}
-
 /// @return the least of the new costs
-inline std::uint16_t viterbi_step(const ViterbiStep& step) noexcept {
-  const unsigned groups = 1u << (step.window_bits - step.next_bits);
-  const unsigned parts = 1u << step.next_bits;
-  std::uint32_t least = 0xffff;
-  for (unsigned g = 0; g < groups; ++g) {
-    std::uint32_t best = 0xffff;
-    for (unsigned part = 0; part < parts; ++part) {
-      const unsigned window = part * groups + g;
-      const std::int32_t value =
-          saturated((std::int32_t{step.values[window]} * step.factor + 0x4000) >> 15);
-      std::int32_t gap = saturated(step.target - value);
-      for (unsigned d = 0; d < step.doublings; ++d) gap = saturated(2 * gap);
-      const std::uint32_t cost =
-          step.costs[window >> step.bits] + static_cast<std::uint32_t>((gap * gap) >> 16);
-      best = std::min(best, (std::min(cost, 0xffffu) & ~(parts - 1)) | part);
+inline std::uint8_t viterbi_step(const ViterbiStep& step) noexcept {
+  std::uint8_t least = 255;
+  for (unsigned g = 0; g < step.groups(); ++g) {
+    std::uint8_t best = 255;
+    for (unsigned part = 0; part < step.parts(); ++part) {
+      best = std::min(best, step.cost(part * step.groups() + g));
     }
-    const std::uint32_t kept = best & ~(parts - 1);
-    step.choices[g] = static_cast<std::uint8_t>(best & (parts - 1));
-    step.next_costs[g] = static_cast<std::uint16_t>(kept > step.base ? kept - step.base : 0);
-    least = std::min<std::uint32_t>(least, step.next_costs[g]);
+    if (best != too_dear) {
+      best = best > step.base ? static_cast<std::uint8_t>(best - step.base) : 0;
+    }
+    step.next_costs[g] = best;
+    least = std::min(least, step.next_costs[g]);
   }
-  return static_cast<std::uint16_t>(least);
+  return least;
 }
 
 }  // namespace portable
@@ -84,15 +102,23 @@ inline std::uint16_t viterbi_step(const ViterbiStep& step) noexcept {
 #include <nash_swarm/rounding/viterbi_step.inc>
 #undef NASH_SWARM_NARROWER
 #include <nash_swarm/core/region_end.inc>
+#elif defined(NASH_SWARM_NEON)
+#define NASH_SWARM_REGION neon
+#define NASH_SWARM_NARROWER portable
+#include <nash_swarm/rounding/viterbi_step.inc>
+#undef NASH_SWARM_NARROWER
+#undef NASH_SWARM_REGION
 #endif
 // clang-format on
 
-using ViterbiStepFunction = std::uint16_t (*)(const ViterbiStep&) noexcept;
+using ViterbiStepFunction = std::uint8_t (*)(const ViterbiStep&) noexcept;
 
 inline ViterbiStepFunction viterbi_step_for(InstructionSet set) noexcept {
 #if defined(NASH_SWARM_X86_REGIONS)
   if (set == InstructionSet::avx512) return &avx512::viterbi_step;
   if (set == InstructionSet::avx2) return &avx2::viterbi_step;
+#elif defined(NASH_SWARM_NEON)
+  if (set == InstructionSet::neon) return &neon::viterbi_step;
 #endif
   static_cast<void>(set);
   return &portable::viterbi_step;
