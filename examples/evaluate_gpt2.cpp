@@ -10,8 +10,8 @@
 #include "command_line.hpp"
 #include "gpt2/load_model.hpp"
 #include "gpt2/progress.hpp"
-#include "gpt2/quantizer.hpp"
 #include "gpt2/report.hpp"
+#include "gpt2/scope.hpp"
 #include "text_options.hpp"
 
 /// Evaluates a float checkpoint or a packed model on a text.

@@ -23,16 +23,17 @@ using nash_swarm::ThreadPool;
 
 /// A model that has been run over the text: what is left to compute are its logits.
 struct Run {
-  FloatMatrix hidden;                                    // [tokens, n_embd]
+  FloatMatrix hidden;                                     // [tokens, n_embd]
   std::shared_ptr<const FloatEmbedding> token_embedding;  // of its own, or that of the float model
 };
 
 /// Hidden states of a model in which `replacement`, unless it is null, takes the place of the
 /// matrix of its name.
 FloatMatrix run_model(const Checkpoint& checkpoint, std::span<const std::int32_t> tokens,
-                      std::size_t window, const std::shared_ptr<const WeightSource>& replacement, ThreadPool& pool) {
-  const Model model = make_float_model(
-      checkpoint, false, [&](const std::shared_ptr<const WeightSource>& original) {
+                      std::size_t window, const std::shared_ptr<const WeightSource>& replacement,
+                      ThreadPool& pool) {
+  const Model model =
+      make_float_model(checkpoint, false, [&](const std::shared_ptr<const WeightSource>& original) {
         return replacement && original->name() == replacement->name() ? replacement : original;
       });
   return hidden_states(model, tokens, tokens.size() / window, pool);
@@ -104,8 +105,7 @@ class LogitErrors {
 }  // namespace
 
 LoneErrors lone_errors(const Checkpoint& checkpoint, std::span<const LonePlans> matrices,
-                       std::span<const std::int32_t> tokens, std::size_t window,
-                       ThreadPool& pool,
+                       std::span<const std::int32_t> tokens, std::size_t window, ThreadPool& pool,
                        const std::function<PackedMatrix(const MatrixPlan&)>& pack) {
   const Run reference{run_model(checkpoint, tokens, window, nullptr, pool),
                       std::make_shared<const FloatEmbedding>(checkpoint.matrix("wte"), true)};

@@ -28,13 +28,6 @@ struct LoneErrors {
   nash_swarm::HeadingProducts products;  ///< how the errors under both seeds move the logits
 };
 
-/// What is kept of them.
-struct LoneMeasurements {
-  std::vector<double> losses;         ///< [matrices]
-  std::vector<double> coarse_losses;  ///< [matrices]
-  nash_swarm::MeasuredHeadings headings;
-};
-
 /// Runs the model with each matrix quantized alone, in each of its ways.
 /// @param tokens whole windows of `window` tokens, at least one
 /// @param pack packs one of `matrices`

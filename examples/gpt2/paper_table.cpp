@@ -71,8 +71,8 @@ QuantizedModel packed_model(const Case& opened, const PaperSetting& setting,
       opened.text.context);
   progress.finish();
   const nash_swarm::Plan plan = quantizer.plan(nash_swarm::Budget::bytes(bytes));
-  return pack_and_read_back(quantizer, Scope::lm_head, plan, {}, opened.name + ".paper.tmp", {false, false},
-                            progress);
+  return pack_and_read_back(quantizer, Scope::lm_head, plan, {}, opened.name + ".paper.tmp",
+                            {false, false}, progress);
 }
 
 double mean_unpadded_loss(const EvaluationText& text, const WindowSums& sums) {

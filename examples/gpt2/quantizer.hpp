@@ -3,8 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
-#include <functional>
-#include <map>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -17,31 +16,16 @@
 #include "gpt2/checkpoint.hpp"
 #include "gpt2/evaluation_text.hpp"
 #include "gpt2/finish.hpp"
-#include "gpt2/lone_errors.hpp"
+#include "gpt2/matrix_packer.hpp"
 #include "gpt2/pieces.hpp"
 #include "gpt2/prediction.hpp"
+#include "gpt2/scope.hpp"
 
 namespace gpt2 {
-
-/// Which matrices are quantized: block matrices and token embedding, or one of the two.
-enum class Scope { all, blocks, lm_head };
-
-/// "all", "blocks" or "lm_head".
-/// @throws nash_swarm::Error for another word
-Scope parse_scope(const std::string& word);
-std::string_view name_of(Scope scope);
-bool in_scope(Scope scope, std::string_view matrix);
 
 /// The window codes to choose from: those that lose least, or of the profile "fast" those that are
 /// decoded fastest.
 std::vector<nash_swarm::WindowFamily> families_of_profile(std::string_view profile);
-
-/// The matrices of a checkpoint that a scope covers.
-std::vector<std::shared_ptr<const WeightSource>> matrices_in_scope(const Checkpoint& checkpoint,
-                                                                   Scope scope);
-
-/// Bytes of everything in a checkpoint's packed file but the header and the matrices of the scope.
-std::vector<nash_swarm::OtherTensor> other_tensors(const Checkpoint& checkpoint, Scope scope);
 
 /// Quantizes a checkpoint to packed files: calibrate once, then plan and write for any budget.
 class Quantizer {
@@ -59,7 +43,10 @@ class Quantizer {
   /// From now on keeps there what takes long, and takes from there what fits: moments, losses of
   /// single matrices, packed matrices. The results are the same bytes as without it.
   /// @param store its folder outlives this
-  void use(const CalibrationStore& store) { store_ = store; }
+  void use(const CalibrationStore& store) {
+    store_ = store;
+    packer_.use(store.folder);
+  }
 
   /// Runs the float model over windows of `tokens`, forth and back, and gathers what the matrices
   /// read and the gradients of their weights, then what every format would cost and lose.
@@ -113,22 +100,17 @@ class Quantizer {
                               const WeightProgress& progress, const FinishObserver& observer) const;
 
   /// Packs one matrix.
-  nash_swarm::PackedMatrix pack(const nash_swarm::MatrixPlan& plan) const;
+  nash_swarm::PackedMatrix pack(const nash_swarm::MatrixPlan& plan) const {
+    return packer_.pack(plan);
+  }
 
  private:
-  /// From the work folder if it is there, else packed and stored.
-  nash_swarm::PackedMatrix packed(const nash_swarm::MatrixPlan& plan) const;
-  /// Of all that `pack` depends on.
-  std::uint64_t fingerprint(const nash_swarm::MatrixPlan& plan) const;
   /// Replaces what is assumed of the importance of every matrix, and of how they disturb each
   /// other, by what is measured.
   void correct_payoffs(std::span<const std::int32_t> tokens, std::size_t window);
-  LoneMeasurements measured_alone(const std::vector<LonePlans>& plans,
-                                  std::span<const std::int32_t> tokens, std::size_t window) const;
   /// KLD of the model with all matrices of the scope packed.
   double measured_kld(const std::vector<nash_swarm::MatrixPlan>& plans,
                       const EvaluationText& text) const;
-  nash_swarm::MatrixCalibration used_calibration(const nash_swarm::MatrixMoments& moments) const;
 
   const Checkpoint& checkpoint_;
   Scope scope_;
@@ -144,6 +126,7 @@ class Quantizer {
   std::vector<std::int32_t> tokens_;  // of the calibration text
   CalibrationStore store_;
   Calibration calibration_;
+  MatrixPacker packer_;
   Prediction prediction_;
 };
 

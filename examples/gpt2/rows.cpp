@@ -6,6 +6,7 @@
 #include <string>
 #include <utility>
 
+#include "gpt2/other_tensors.hpp"
 #include "gpt2/packed.hpp"
 
 namespace gpt2 {

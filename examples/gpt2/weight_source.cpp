@@ -25,6 +25,18 @@ void WeightSource::check_rows(std::size_t begin, TensorView<float, 2> rows) cons
   }
 }
 
+FloatMatrix read_matrix(const WeightSource& source, nash_swarm::ThreadPool& pool) {
+  FloatMatrix matrix(source.out_features(), source.in_features());
+  constexpr std::size_t rows_per_task = 256;
+  const std::size_t rows = matrix.rows();
+  pool.run((rows + rows_per_task - 1) / rows_per_task, [&](std::size_t task) {
+    const std::size_t begin = task * rows_per_task;
+    source.read_rows(begin, matrix.view().slice(0, begin, std::min(rows, begin + rows_per_task)));
+  });
+  source.release();
+  return matrix;
+}
+
 TensorWeightSource::TensorWeightSource(std::string name,
                                        std::shared_ptr<const nash_swarm::SafetensorsFile> file,
                                        const nash_swarm::StoredTensor& tensor, bool transposed)

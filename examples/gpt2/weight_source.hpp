@@ -3,7 +3,10 @@
 #include <cstddef>
 #include <memory>
 #include <nash_swarm/core/tensor_view.hpp>
+#include <nash_swarm/core/thread_pool.hpp>
 #include <string>
+
+#include "gpt2/float_matrix.hpp"
 
 namespace nash_swarm {
 class SafetensorsFile;
@@ -32,6 +35,9 @@ class WeightSource {
   /// @throws nash_swarm::Error if `rows` is not contiguous or does not lie within the matrix
   void check_rows(std::size_t begin, nash_swarm::TensorView<float, 2> rows) const;
 };
+
+/// The whole matrix [out, in], of which the source is told when it is read.
+FloatMatrix read_matrix(const WeightSource& source, nash_swarm::ThreadPool& pool);
 
 /// A matrix in a mapped safetensors file, F32, F16 or BF16 at any alignment, stored [out, in] or,
 /// as GPT-2's Conv1D does, [in, out].

@@ -1,0 +1,25 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "gpt2/checkpoint.hpp"
+
+namespace gpt2 {
+
+/// Which matrices are quantized: block matrices and token embedding, or one of the two.
+enum class Scope { all, blocks, lm_head };
+
+/// "all", "blocks" or "lm_head".
+/// @throws nash_swarm::Error for another word
+Scope parse_scope(const std::string& word);
+std::string_view name_of(Scope scope);
+bool in_scope(Scope scope, std::string_view matrix);
+
+/// The matrices of a checkpoint that a scope covers.
+std::vector<std::shared_ptr<const WeightSource>> matrices_in_scope(const Checkpoint& checkpoint,
+                                                                   Scope scope);
+
+}  // namespace gpt2

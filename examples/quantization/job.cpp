@@ -1,0 +1,215 @@
+#include "quantization/job.hpp"
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdio>
+#include <span>
+#include <string>
+#include <utility>
+
+#include <nash_swarm/io/atomic_file.hpp>
+#include <nash_swarm/io/plan_picture.hpp>
+
+#include "gpt2/baseline_methods.hpp"
+#include "gpt2/calibration_text.hpp"
+#include "gpt2/evaluation.hpp"
+#include "gpt2/grouped_matrix.hpp"
+#include "gpt2/rate_chart.hpp"
+
+namespace quantization {
+namespace {
+
+void write_text(const std::string& text, const std::string& target) {
+  nash_swarm::AtomicFile file(target);
+  file.write(std::as_bytes(std::span(text)));
+  file.commit();
+}
+
+}  // namespace
+
+Job::Job(const CLI::App& app, const Options& options)
+    : app_(app),
+      options_(options),
+      scope_(gpt2::parse_scope(options.scope)),
+      pool_(options.threads),
+      checkpoint_(options.model),
+      tokenizer_(gpt2::Tokenizer::from_text(checkpoint_.vocabulary_text(),
+                                            checkpoint_.merges_text(),
+                                            (checkpoint_.folder() / "vocab.json").string(),
+                                            (checkpoint_.folder() / "merges.txt").string())),
+      limits_(options.size_limits(checkpoint_.float32_bytes())) {}
+
+void Job::run() {
+  const bool packs = options_.packs();
+  check_inputs(packs);
+  if (options_.calibrates()) calibrate();
+  if (packs) add_packed();
+  if (options_.compare || !packs) add_baselines();
+  if (!options_.dry_run) evaluate();
+  std::fputs(gpt2::format_report(report_).c_str(), stdout);
+  if (packs && !options_.dry_run) std::printf("\npacked model: %s\n", out_.string().c_str());
+  if (!options_.report.empty()) gpt2::write_report(report_, options_.report);
+  if (!options_.chart.empty()) {
+    write_text(gpt2::rate_chart(report_), options_.chart);
+  }
+  if (!options_.plan_out.empty()) {
+    write_text(nash_swarm::model_plan_text(plans_.front()), options_.plan_out);
+  }
+  if (!options_.picture.empty()) {
+    write_text(nash_swarm::plan_picture(plans_.front().matrices()), options_.picture);
+  }
+  if (work_ && options_.work.empty()) work_->remove();
+}
+
+void Job::check_inputs(bool packs) {
+  tokenizer_.check_fits(checkpoint_.config().vocab_size);
+  text_ = options_.text.read(app_, tokenizer_, checkpoint_.config().n_ctx);
+  if (!options_.out.empty() && !packs) {
+    throw nash_swarm::Error("--out", "baselines are not stored", "use --method nash_swarm");
+  }
+  if (options_.asks_for_plans() && !packs) {
+    throw nash_swarm::Error("--method", "baselines have no plan and no rules",
+                            "use --method nash_swarm");
+  }
+  if (packs) check_plan();
+  if (options_.calibrates()) {
+    if (!packs) quantizer_.emplace(checkpoint_, scope_, options_.seed, pool_);
+    const std::string calibration = gpt2::read_text_file(options_.calibration);
+    const gpt2::Encoded encoded = tokenizer_.encode(calibration);
+    if (encoded.ids.size() < 2) {
+      throw nash_swarm::Error(options_.calibration, "shorter than two tokens",
+                              "give a longer text");
+    }
+    calibration_ = gpt2::calibration_windows(encoded.ids, checkpoint_.config().n_ctx,
+                                             options_.tokens_to_calibrate_on());
+    held_out_ = gpt2::held_out_windows(encoded.ids, checkpoint_.config().n_ctx,
+                                       options_.tokens_to_calibrate_on(),
+                                       options_.tokens_to_calibrate_on() / 4);
+  }
+  const std::filesystem::path folder = std::filesystem::absolute(options_.model);
+  const std::string name =
+      (folder.has_filename() ? folder : folder.parent_path()).filename().string();
+  out_ = options_.out.empty() ? name + ".nash_swarm.safetensors" : options_.out;
+  if (packs && !options_.dry_run) nash_swarm::AtomicFile probe(out_);
+  for (const std::string& target :
+       {options_.report, options_.plan_out, options_.picture, options_.chart}) {
+    if (!target.empty()) nash_swarm::AtomicFile probe(target);
+  }
+  checkpoint_.check_finite(pool_);
+  report_.model = name;
+  report_.without = options_.without;
+  report_.parameters = checkpoint_.parameter_count();
+  for (const auto& matrix : checkpoint_.matrices()) {
+    report_.matrix_weights += matrix->out_features() * matrix->in_features();
+  }
+}
+
+void Job::check_plan() {
+  quantizer_.emplace(checkpoint_, scope_, options_.seed, pool_, options_.rules(),
+                     options_.pieces());
+  if (!options_.plan.empty()) {
+    stored_plan_ = nash_swarm::read_model_plan(options_.plan, gpt2::read_text_file(options_.plan),
+                                               quantizer_->matrices());
+    packed_limits_ = {{}};
+  } else {
+    packed_limits_ = limits_.empty() ? std::vector<gpt2::SizeLimit>{{3.0, {}}} : limits_;
+    for (const auto& limit : packed_limits_) gpt2::check_limit(*quantizer_, limit);
+  }
+}
+
+nash_swarm::Plan Job::stored_plan() const {
+  const nash_swarm::Certificate& stated = stored_plan_->certificate;
+  nash_swarm::Plan plan =
+      quantizer_->plan_of(stored_plan_->cells, stated.budget, stated.price, stated.y);
+  if (plan.certificate() != stated) {
+    std::fprintf(stderr,
+                 "warning: %s: its certificate is not that of these cells under these rules%s\n",
+                 options_.plan.c_str(),
+                 plan.certificate().budget == stated.budget ? "" : "; they exceed its budget");
+  }
+  return plan;
+}
+
+void Job::open_work_folder() {
+  work_.emplace(options_.work.empty() ? out_.string() + ".work" : options_.work);
+  if (work_->resumes()) std::fprintf(stderr, "going on from %s\n", work_->path().c_str());
+  gpt2::CalibrationStore store{&*work_, gpt2::half_of_memory()};
+  if (options_.calibration_memory) {
+    constexpr std::uint64_t megabyte = 1'000'000;
+    store.memory = std::min(*options_.calibration_memory, UINT64_MAX / megabyte) * megabyte;
+  }
+  quantizer_->use(store);
+}
+
+void Job::calibrate() {
+  open_work_folder();
+  progress_.stage("calibrating", quantizer_->weights());
+  quantizer_->calibrate(calibration_, [this](std::size_t weights) { progress_.advance(weights); });
+  if (!packed_limits_.empty() && !options_.dry_run) {
+    progress_.stage("measuring plans", 1);
+    quantizer_->fit_prediction(held_out_);
+  }
+  progress_.finish();
+}
+
+void Job::add_packed() {
+  const gpt2::Quantizer& quantizer = *quantizer_;
+  const std::vector<gpt2::SizeLimit>& limits = packed_limits_;
+  std::vector<nash_swarm::Plan>& plans = plans_;
+  for (const auto& limit : limits) {
+    plans.push_back(stored_plan_ ? stored_plan() : gpt2::plan_within(quantizer, limit));
+  }
+  for (std::size_t i = 0; i < plans.size(); ++i) {
+    if (options_.dry_run) {
+      report_.rows.push_back(gpt2::planned_row(quantizer, scope_, plans[i], limits[i]));
+      continue;
+    }
+    // The first budget is what --out holds; the others are stored only to be read back.
+    std::filesystem::path target = out_;
+    if (i != 0) target += "." + std::to_string(i) + ".tmp";
+    models_.push_back(gpt2::pack_and_read_back(quantizer, scope_, plans[i], limits[i], target,
+                                               {i == 0, options_.finishes()}, progress_));
+  }
+}
+
+void Job::add_baselines() {
+  progress_.stage("baselines", 1);
+  const gpt2::InputMoments moments = [this](const std::string& matrix) {
+    return gpt2::dense(quantizer_->moments(matrix)->inputs);
+  };
+  for (const gpt2::BaselineMethod& method : gpt2::baseline_methods(moments)) {
+    if (!options_.compare && options_.method != method.name) continue;
+    std::vector<gpt2::QuantizedModel> models;
+    for (const gpt2::Baseline& rate : method.rates) {
+      models.push_back(gpt2::run_baseline(checkpoint_, scope_, rate, !options_.dry_run, pool_));
+    }
+    // A comparison shows every baseline at its natural rates, whatever the budget.
+    const bool limited = !options_.compare && !limits_.empty();
+    const gpt2::SizeLimit limit = limited ? limits_.front() : gpt2::SizeLimit{};
+    for (auto& model : gpt2::baselines_within(std::move(models), limit)) {
+      models_.push_back(std::move(model));
+    }
+  }
+  progress_.finish();
+  if (!options_.dry_run) return;
+  for (const auto& model : models_) report_.rows.push_back(model.row);
+}
+
+void Job::evaluate() {
+  const gpt2::Model float_model = gpt2::make_float_model(checkpoint_, false);
+  std::vector<const gpt2::Model*> models{&float_model};
+  for (const auto& quantized : models_) models.push_back(quantized.model.get());
+  progress_.stage("evaluating", models.size() * text_.scored_tokens);
+  const std::vector<gpt2::Evaluation> evaluations = gpt2::evaluate(
+      models, true, text_, pool_, [this](std::size_t tokens) { progress_.advance(tokens); });
+  progress_.finish();
+  report_.text = std::move(text_);
+  report_.float_model = evaluations.front();
+  for (std::size_t i = 0; i < models_.size(); ++i) {
+    models_[i].row.evaluation = evaluations[i + 1];
+    models_[i].row.peak_memory_bytes = gpt2::peak_memory_bytes();
+    report_.rows.push_back(models_[i].row);
+  }
+}
+
+}  // namespace quantization

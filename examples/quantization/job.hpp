@@ -1,0 +1,72 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+
+#include <nash_swarm/core/thread_pool.hpp>
+#include <nash_swarm/io/model_plan_file.hpp>
+
+#include "gpt2/checkpoint.hpp"
+#include "gpt2/evaluation_text.hpp"
+#include "gpt2/progress.hpp"
+#include "gpt2/quantizer.hpp"
+#include "gpt2/report.hpp"
+#include "gpt2/rows.hpp"
+#include "gpt2/tokenizer.hpp"
+#include "gpt2/work_folder.hpp"
+#include "quantization/options.hpp"
+
+namespace quantization {
+
+/// Quantizes a model as the flags say, evaluates the result and reports it.
+class Job {
+ public:
+  /// Opens the model.
+  /// @param app has parsed `options`; both outlive the job
+  /// @throws nash_swarm::Error for a wrong model or flag
+  Job(const CLI::App& app, const Options& options);
+
+  /// Does the job; everything that can be wrong is found before any work.
+  /// @throws nash_swarm::Error for wrong input
+  void run();
+
+ private:
+  /// Everything that can be wrong is found here, before any work.
+  void check_inputs(bool packs);
+  /// The rules, the sizes and the plan that the flags ask for.
+  void check_plan();
+  /// The plan of the file, certified anew; a warning on stderr if that is not what the file states.
+  nash_swarm::Plan stored_plan() const;
+  /// What is done is kept in a folder until the job is.
+  void open_work_folder();
+  void calibrate();
+  void add_packed();
+  void add_baselines();
+  void evaluate();
+
+  const CLI::App& app_;
+  const Options& options_;
+  gpt2::Scope scope_;
+  nash_swarm::ThreadPool pool_;
+  gpt2::Checkpoint checkpoint_;
+  gpt2::Tokenizer tokenizer_;
+  std::vector<gpt2::SizeLimit> limits_;
+  std::vector<gpt2::SizeLimit> packed_limits_;  // those of the plans
+  std::optional<gpt2::WorkFolder> work_;
+  std::optional<gpt2::Quantizer> quantizer_;
+  std::optional<nash_swarm::StoredModelPlan> stored_plan_;
+  std::vector<nash_swarm::Plan> plans_;
+  std::vector<std::int32_t> calibration_;
+  std::vector<std::int32_t> held_out_;  // for predictions
+  gpt2::EvaluationText text_;
+  std::filesystem::path out_;
+  gpt2::Progress progress_;
+  std::vector<gpt2::QuantizedModel> models_;
+  gpt2::Report report_;
+};
+
+}  // namespace quantization

@@ -1,0 +1,81 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+
+#include <nash_swarm/model/rules.hpp>
+
+#include "gpt2/pieces.hpp"
+#include "gpt2/rows.hpp"
+#include "text_options.hpp"
+
+namespace quantization {
+
+/// The flags of the program quantize_gpt2.
+struct Options {
+  std::string model = NASH_SWARM_EXAMPLE_DATA "/wiki-gpt2";
+  std::string calibration = NASH_SWARM_EXAMPLE_DATA "/calibration.txt";
+  std::optional<std::size_t> calibration_tokens;
+  std::optional<std::uint64_t> calibration_memory;  // MB
+  TextOptions text;
+  std::vector<std::string> bits;
+  std::optional<std::uint64_t> bytes;
+  std::optional<double> compression;
+  std::string method = "nash_swarm";
+  bool compare = false;
+  std::vector<std::string> paper_table;
+  std::string scope = "all";
+  std::uint64_t seed = 0;
+  std::size_t threads = 0;
+  std::vector<std::string> fixed;
+  std::vector<std::string> forbidden;
+  std::string profile = "default";
+  std::vector<std::string> without;
+  std::optional<double> min_bits;
+  std::optional<double> max_bits;
+  std::string plan;
+  std::string plan_out;
+  std::string picture;
+  std::string out;
+  std::string work;
+  std::string report;
+  std::string chart;
+  bool dry_run = false;
+  bool list_formats = false;
+
+  std::size_t tokens_to_calibrate_on() const {
+    return calibration_tokens.value_or(profile == "fast" ? 32768 : 131072);
+  }
+
+  void add_to(CLI::App& app);
+
+  /// The sizes that the flags ask for; empty if they say nothing.
+  /// @param float32_bytes of the model's file, for a compression
+  /// @throws nash_swarm::Error for what is no size
+  std::vector<gpt2::SizeLimit> size_limits(std::uint64_t float32_bytes) const;
+
+  /// @throws nash_swarm::Error for a word that is not REGEX=FORMAT
+  nash_swarm::Rules rules() const;
+
+  /// @throws nash_swarm::Error for an unknown piece
+  gpt2::Pieces pieces() const { return gpt2::pieces_without(without); }
+
+  /// True if flags are given that mean something for plans only, which baselines have not.
+  bool asks_for_plans() const;
+
+  /// True if the matrices of nash_swarm itself are packed.
+  bool packs() const { return compare || method == "nash_swarm"; }
+
+  /// True if a method has to know what its matrices read.
+  bool calibrates() const { return packs() || method == "gptq" || method == "awq"; }
+
+  /// True if what stays float is tuned once the codes are fixed.
+  bool finishes() const { return pieces().finish && profile == "default"; }
+};
+
+}  // namespace quantization
