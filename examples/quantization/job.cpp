@@ -145,7 +145,7 @@ void Job::calibrate() {
   open_work_folder();
   progress_.stage("calibrating", quantizer_->weights());
   quantizer_->calibrate(calibration_, [this](std::size_t weights) { progress_.advance(weights); });
-  if (!packed_limits_.empty() && !options_.dry_run) {
+  if (!packed_limits_.empty() && !options_.dry_run && options_.pieces().measured) {
     progress_.stage("measuring plans", 1);
     quantizer_->fit_prediction(held_out_);
   }

@@ -46,7 +46,7 @@ void Options::add_to(CLI::App& app) {
   app.add_option("--model", model, "Folder of a Hugging Face GPT-2 (bundled wiki-gpt2)");
   app.add_option("--calibration", calibration, "Text to calibrate on (bundled)");
   app.add_option("--calibration-tokens", calibration_tokens,
-                 "Most tokens to calibrate on, in evenly spaced windows (131072; 32768 for "
+                 "Most tokens to calibrate on, in evenly spaced windows (131072; 4096 for "
                  "--profile fast)")
       ->check(CLI::PositiveNumber);
   app.add_option("--calibration-memory", calibration_memory,
@@ -77,8 +77,8 @@ void Options::add_to(CLI::App& app) {
   app.add_option("--min-bits", min_bits, "Fewest bits per weight of a format");
   app.add_option("--max-bits", max_bits, "Most bits per weight of a format");
   app.add_option("--profile", profile,
-                 "default: the formats that lose least, finished; fast: those that are decoded "
-                 "fastest")
+                 "default: the formats that lose least, measured and finished; fast: those that are "
+                 "decoded fastest, on few tokens")
       ->check(CLI::IsMember({"default", "fast"}))
       ->capture_default_str();
   app.add_option("--without", without,
@@ -134,6 +134,12 @@ nash_swarm::Rules Options::rules() const {
   return {
       parse_rules("--fix", fixed),       parse_rules("--forbid", forbidden), min_bits, max_bits, {},
       gpt2::families_of_profile(profile)};
+}
+
+gpt2::Pieces Options::pieces() const {
+  gpt2::Pieces pieces = gpt2::pieces_without(without);
+  if (profile == "fast") pieces.measured = pieces.finish = false;
+  return pieces;
 }
 
 bool Options::asks_for_plans() const {

@@ -49,7 +49,7 @@ struct Options {
   bool list_formats = false;
 
   std::size_t tokens_to_calibrate_on() const {
-    return calibration_tokens.value_or(profile == "fast" ? 32768 : 131072);
+    return calibration_tokens.value_or(profile == "fast" ? 4096 : 131072);
   }
 
   void add_to(CLI::App& app);
@@ -62,8 +62,9 @@ struct Options {
   /// @throws nash_swarm::Error for a word that is not REGEX=FORMAT
   nash_swarm::Rules rules() const;
 
+  /// Those of the profile: `fast` neither measures matrices and plans nor finishes.
   /// @throws nash_swarm::Error for an unknown piece
-  gpt2::Pieces pieces() const { return gpt2::pieces_without(without); }
+  gpt2::Pieces pieces() const;
 
   /// True if flags are given that mean something for plans only, which baselines have not.
   bool asks_for_plans() const;
@@ -75,7 +76,7 @@ struct Options {
   bool calibrates() const { return packs() || method == "gptq" || method == "awq"; }
 
   /// True if what stays float is tuned once the codes are fixed.
-  bool finishes() const { return pieces().finish && profile == "default"; }
+  bool finishes() const { return pieces().finish; }
 };
 
 }  // namespace quantization

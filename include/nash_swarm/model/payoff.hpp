@@ -175,16 +175,17 @@ std::array<double, format_count> measured_widening(
   return widening;
 }
 
-/// Formats that are measured, by falling noise: all scalar ones, tables of 2, 3 and 4 bits with
-/// windows of 6, and of a hash those of 1, 2 and 4 bits, since searches take their time.
+/// Formats that are measured for a family, by falling noise. Scalar ones are all measured. What
+/// widens targets is the size of errors and not the family, so of window codes those are measured
+/// that are searched fast: tables with windows of 8, and below their 2 bits 1 bit of a hash.
 inline std::vector<std::size_t> measured_formats(WindowFamily family) {
   std::vector<std::size_t> measured;
   for (std::size_t f = 0; f < format_count; ++f) {
-    const unsigned bits = format_table[f].twice_bits;
-    if (format_table[f].family != family) continue;
-    const bool hash = bits == 2 || bits == 4 || bits == 8;
-    const bool table = format_table[f].name.ends_with("_l6");
-    if (bits == 0 || (family == WindowFamily::table ? table : hash)) measured.push_back(f);
+    const Format& format = format_table[f];
+    const bool table = format.family == WindowFamily::table && format.name.ends_with("_l8");
+    const bool own = format.family == family &&
+                     (family == WindowFamily::none || format.twice_bits == 2);
+    if (own || (family != WindowFamily::none && table)) measured.push_back(f);
   }
   std::sort(measured.begin(), measured.end(), [](std::size_t a, std::size_t b) {
     return format_table[a].gaussian_noise > format_table[b].gaussian_noise;
@@ -207,6 +208,8 @@ std::array<double, format_count> measured_noise(const std::string& name,
     const std::vector<std::size_t> measured = measured_formats(family);
     all.insert(all.end(), measured.begin(), measured.end());
   }
+  std::sort(all.begin(), all.end());
+  all.erase(std::unique(all.begin(), all.end()), all.end());
   const auto widening = measured_widening(name, weights, basis, feedback, all, executor);
   std::array<double, format_count> noise;
   for (const WindowFamily family : {WindowFamily::none, WindowFamily::table,
