@@ -19,7 +19,8 @@
 namespace nash_swarm {
 
 /// Sets of instructions that code is compiled for beside the flags of the including file.
-/// `avx512` is that of Ice Lake and Zen 4, with byte permutations (VBMI).
+/// `avx512` is that of Ice Lake and Zen 4, with byte permutations and
+/// dot products of bytes (VBMI, VBMI2, VNNI).
 enum class InstructionSet : std::uint8_t { portable, avx2, avx512, neon };
 
 inline namespace NASH_SWARM_TARGET {
@@ -33,7 +34,8 @@ inline bool is_supported(InstructionSet set) noexcept {
   if (set == InstructionSet::avx512) {
     return avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
            __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
-           __builtin_cpu_supports("avx512vbmi");
+           __builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512vbmi2") &&
+           __builtin_cpu_supports("avx512vnni");
   }
 #elif defined(NASH_SWARM_NEON)
   if (set == InstructionSet::neon) return true;

@@ -14,9 +14,20 @@
 
 namespace nash_swarm {
 
+/// Codes of a token for the kernels: in their order, by lanes, and by pairs of tiles.
+struct LaneInputs {
+  const std::int8_t* codes;
+  const std::int8_t* lanes;
+  const std::int8_t* pairs;
+};
+
 /// Inputs of matrices, brought into an input basis and rounded to 8 bits, ready to be multiplied by
 /// every matrix of that basis. Value (token, channel) = scale of (token, block) × code; codes are
 /// −127 … 127. A token with NaN or infinity has NaN scales, so that its outputs are NaN.
+///
+/// Kernels read the codes in two more orders: `lane_codes`, four channels that share the lanes of a
+/// vector together (see `lane_channel`), and `pair_codes`, for channels k of two neighbouring tiles
+/// k, k, k + 8, k + 8.
 class Activations {
  public:
   /// @throws Error if the bytes of so many tokens overflow
@@ -25,6 +36,9 @@ class Activations {
         channels_(basis.padded_features()),
         block_(basis.scale_block()),
         codes_(checked_size(tokens, channels_)),
+        lane_codes_(codes_.size()),
+        pair_codes_(2 * codes_.size()),
+        block_sums_(codes_.size() / block_channels),
         scales_(tokens * (channels_ / block_)) {}
 
   std::size_t tokens() const noexcept { return tokens_; }
@@ -34,6 +48,38 @@ class Activations {
   std::int8_t* codes(std::size_t token) noexcept { return codes_.data() + token * channels_; }
   const std::int8_t* codes(std::size_t token) const noexcept {
     return codes_.data() + token * channels_;
+  }
+  const std::int8_t* lane_codes(std::size_t token) const noexcept {
+    return lane_codes_.data() + token * channels_;
+  }
+  /// Sums of the codes of blocks of 64 channels.
+  const std::int32_t* block_sums(std::size_t token) const noexcept {
+    return block_sums_.data() + token * (channels_ / block_channels);
+  }
+  /// The codes of a token from a block on, in all orders.
+  LaneInputs lane_inputs(std::size_t token, std::size_t block) const noexcept {
+    const std::size_t first = token * channels_ + block * block_channels;
+    return {codes_.data() + first, lane_codes_.data() + first, pair_codes_.data() + 2 * first};
+  }
+  /// Brings the codes of a token, which must be complete, into the orders of the kernels.
+  void arrange(std::size_t token) noexcept {
+    for (std::size_t first = 0; first < channels_; first += block_channels) {
+      const std::size_t place = token * channels_ + first;
+      const std::int8_t* source = codes_.data() + place;
+      std::int8_t* lane = lane_codes_.data() + place;
+      std::int8_t* pair = pair_codes_.data() + 2 * place;
+      std::int32_t sum = 0;
+      for (std::size_t i = 0; i < block_channels; ++i) {
+        sum += source[i];
+        lane[i] = source[32 * (i / 32) + 8 * (i % 4) + i % 32 / 4];
+      }
+      for (std::size_t i = 0; i < block_channels / 2; ++i) {
+        const std::size_t k = 16 * (i / 8) + i % 8;
+        pair[4 * i] = pair[4 * i + 1] = source[k];
+        pair[4 * i + 2] = pair[4 * i + 3] = source[k + 8];
+      }
+      block_sums_[place / block_channels] = sum;
+    }
   }
   float* scales(std::size_t token) noexcept {
     return scales_.data() + token * (channels_ / block_);
@@ -55,6 +101,9 @@ class Activations {
   std::size_t channels_;
   std::size_t block_;
   AlignedBuffer<std::int8_t> codes_;
+  AlignedBuffer<std::int8_t> lane_codes_;
+  AlignedBuffer<std::int8_t> pair_codes_;
+  AlignedBuffer<std::int32_t> block_sums_;
   AlignedBuffer<float> scales_;
 };
 
@@ -126,6 +175,7 @@ Activations quantize_activations(const InputBasis& basis, TensorView<const float
                                                           activations.codes(t) + b * block) *
                                    basis.rotation_scale();
       }
+      activations.arrange(t);
     }
   });
   return activations;

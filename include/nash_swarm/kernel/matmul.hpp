@@ -9,7 +9,7 @@
 #include <nash_swarm/core/tensor_view.hpp>
 #include <nash_swarm/format/packed_matrix.hpp>
 #include <nash_swarm/kernel/activation.hpp>
-#include <nash_swarm/kernel/portable/panel_product.hpp>
+#include <nash_swarm/kernel/panel_product.hpp>
 
 namespace nash_swarm {
 namespace detail {
@@ -29,9 +29,11 @@ inline namespace NASH_SWARM_TARGET {
 /// y = x · Wᵀ for inputs that are already in the basis of the matrix.
 /// @param x [tokens, in] in the basis of the matrix
 /// @param y [tokens, out]
-/// @throws Error if the shapes do not fit
+/// @param set of instructions, for tests
+/// @throws Error if the shapes do not fit, or the machine lacks the set
 template <Executor E>
-void matmul(const PackedMatrix& matrix, const Activations& x, TensorView<float, 2> y, E& executor) {
+void matmul(const PackedMatrix& matrix, const Activations& x, TensorView<float, 2> y, E& executor,
+            InstructionSet set = widest_instruction_set()) {
   detail::refuse_empty(matrix);
   const InputBasis& basis = matrix.basis();
   if (x.channels() != basis.padded_features() || x.scale_block() != basis.scale_block()) {
@@ -45,14 +47,19 @@ void matmul(const PackedMatrix& matrix, const Activations& x, TensorView<float, 
                     std::to_string(x.tokens()) + ", " + std::to_string(matrix.out_features()) + "]",
                 "pass y as [tokens, out_features]");
   }
+  if (!is_supported(set)) {
+    throw Error(matrix.name(), "this machine lacks the instruction set that is asked for",
+                "leave the choice to the library");
+  }
   constexpr std::size_t panels_per_task = 4;  // 64 outputs: a task writes whole cache lines of y
   const std::size_t panels = panel_count(matrix.out_features());
+  const detail::PanelProduct multiply_panel = detail::panel_product_for(set);
   executor.run((panels + panels_per_task - 1) / panels_per_task, [&](std::size_t task) {
     const std::size_t last = std::min(panels, (task + 1) * panels_per_task);
     for (std::size_t panel = task * panels_per_task; panel < last; ++panel) {
       for (std::size_t token = 0; token < x.tokens(); token += portable::token_tile) {
-        portable::multiply_panel(matrix, panel, x, token,
-                                 std::min(portable::token_tile, x.tokens() - token), y);
+        multiply_panel(matrix, panel, x, token, std::min(portable::token_tile, x.tokens() - token),
+                       y);
       }
     }
   });

@@ -1,0 +1,85 @@
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <span>
+#include <type_traits>
+#include <utility>
+
+#include <nash_swarm/core/instruction_set.hpp>
+#include <nash_swarm/core/tensor_view.hpp>
+#include <nash_swarm/format/packed_matrix.hpp>
+#include <nash_swarm/kernel/activation.hpp>
+#include <nash_swarm/kernel/portable/panel_product.hpp>
+#include <nash_swarm/kernel/window_index.hpp>
+
+#if defined(NASH_SWARM_X86_REGIONS)
+#include <immintrin.h>
+#elif defined(NASH_SWARM_NEON)
+#include <arm_neon.h>
+#endif
+
+namespace nash_swarm {
+namespace detail {
+
+/// The product of a panel with a tile of tokens, once per instruction set. Sums of a run are exact
+/// in integers: at most 256 products of |weight byte| ≤ 255 (two of 7 bits for a hash, 16 bits for
+/// raw16) and |activation| ≤ 127. So every set gives the same bits.
+namespace products {
+inline namespace NASH_SWARM_TARGET {
+
+using nash_swarm::portable::token_tile;
+
+// The order of these files matters.
+// clang-format off
+#if defined(NASH_SWARM_X86_REGIONS)
+#include <nash_swarm/core/region_avx2.inc>
+#include <nash_swarm/kernel/avx2/vocabulary.inc>
+#include <nash_swarm/kernel/lane_decoder.inc>
+#include <nash_swarm/kernel/hash_decoder.inc>
+#include <nash_swarm/kernel/run_product.inc>
+#include <nash_swarm/kernel/panel_product.inc>
+#include <nash_swarm/core/region_end.inc>
+#include <nash_swarm/core/region_avx512.inc>
+#include <nash_swarm/kernel/avx512/vocabulary.inc>
+#include <nash_swarm/kernel/lane_decoder.inc>
+#include <nash_swarm/kernel/hash_decoder.inc>
+#include <nash_swarm/kernel/run_product.inc>
+#include <nash_swarm/kernel/panel_product.inc>
+#include <nash_swarm/core/region_end.inc>
+#elif defined(NASH_SWARM_NEON)
+#define NASH_SWARM_REGION neon
+#include <nash_swarm/kernel/neon/vocabulary.inc>
+#include <nash_swarm/kernel/lane_decoder.inc>
+#include <nash_swarm/kernel/hash_decoder.inc>
+#include <nash_swarm/kernel/run_product.inc>
+#include <nash_swarm/kernel/panel_product.inc>
+#undef NASH_SWARM_REGION
+#endif
+// clang-format on
+
+}  // namespace NASH_SWARM_TARGET
+}  // namespace products
+
+inline namespace NASH_SWARM_TARGET {
+
+using PanelProduct = void (*)(const PackedMatrix&, std::size_t, const Activations&, std::size_t,
+                              std::size_t, TensorView<float, 2>) noexcept;
+
+inline PanelProduct panel_product_for(InstructionSet set) noexcept {
+#if defined(NASH_SWARM_X86_REGIONS)
+  if (set == InstructionSet::avx512) return &products::avx512::multiply_panel;
+  if (set == InstructionSet::avx2) return &products::avx2::multiply_panel;
+#elif defined(NASH_SWARM_NEON)
+  if (set == InstructionSet::neon) return &products::neon::multiply_panel;
+#endif
+  static_cast<void>(set);
+  return &nash_swarm::portable::multiply_panel;
+}
+
+}  // namespace NASH_SWARM_TARGET
+}  // namespace detail
+}  // namespace nash_swarm
