@@ -56,18 +56,12 @@ void encode(benchmark::State& state, std::size_t format, ns::InstructionSet set)
 }  // namespace
 
 int main(int argc, char** argv) {
-  const struct {
-    ns::InstructionSet set;
-    const char* name;
-  } sets[] = {{ns::InstructionSet::portable, "portable"},
-              {ns::InstructionSet::avx2, "avx2"},
-              {ns::InstructionSet::avx512, "avx512"},
-              {ns::InstructionSet::neon, "neon"}};
   for (std::size_t f = 0; f < ns::format_count; ++f) {
     if (ns::format_table[f].family == ns::WindowFamily::none) continue;
-    for (const auto& [set, name] : sets) {
+    for (const auto& [set, name] : ns::instruction_sets) {
       if (!ns::is_supported(set)) continue;
-      const std::string title = "encode/" + std::string(ns::format_table[f].name) + "/" + name;
+      const std::string title = "encode/" + std::string(ns::format_table[f].name) + "/" +
+                                std::string(name);
       benchmark::RegisterBenchmark(title.c_str(), encode, f, set)->Unit(benchmark::kMillisecond);
     }
   }

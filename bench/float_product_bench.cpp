@@ -69,12 +69,6 @@ void eigen(benchmark::State& state, const Shape& s) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  const struct {
-    ns::InstructionSet set;
-    const char* name;
-  } sets[] = {{ns::InstructionSet::portable, "portable"},
-              {ns::InstructionSet::avx2, "avx2"},
-              {ns::InstructionSet::avx512, "avx512"}};
   const Shape shapes[] = {
       {64, 256, 256, true}, {64, 768, 1024, true}, {64, 3072, 1024, true}, {256, 256, 768, false}};
   for (const Shape& s : shapes) {
@@ -82,9 +76,9 @@ int main(int argc, char** argv) {
                               std::to_string(s.columns) + "x" + std::to_string(s.depth) +
                               (s.left_transposed ? "_left_transposed/" : "_right_transposed/");
     benchmark::RegisterBenchmark((title + "eigen").c_str(), eigen, s);
-    for (const auto& [set, name] : sets) {
+    for (const auto& [set, name] : ns::instruction_sets) {
       if (ns::is_supported(set)) {
-        benchmark::RegisterBenchmark((title + name).c_str(), own, s, set);
+        benchmark::RegisterBenchmark((title + std::string(name)).c_str(), own, s, set);
       }
     }
   }

@@ -19,10 +19,8 @@ using nash_swarm::detail::TileSearch;
 using nash_swarm::detail::TileTargets;
 using nash_swarm::detail::WindowTable;
 
-constexpr int starts = 4;
 constexpr int rounds = 200;
 constexpr int quiet_rounds = 60;
-constexpr double disorder = 0.6;
 constexpr double largest = 63.0;
 
 /// Gaussian samples by the method of Box and Muller (1958); the distributions of the standard
@@ -77,7 +75,7 @@ struct Choices {
 
 Choices choose(const Shape& shape, const Table& table, const std::vector<TileTargets>& samples) {
   const WindowTable searched = search_table(shape, table);
-  TileSearch search(nash_swarm::widest_instruction_set());
+  TileSearch search(nash_swarm::default_instruction_set());
   Choices choices{std::vector<double>(table.values.size()),
                   std::vector<double>(table.values.size())};
   std::array<std::uint16_t, tile_weights> windows;
@@ -142,6 +140,9 @@ std::string name_of(const Shape& shape) {
 Table optimised(const Shape& shape) {
   const std::size_t tiles = std::max<std::size_t>(256, std::size_t{8} << shape.window_bits);
   const std::vector<TileTargets> samples = gaussian_tiles(tiles, 1);
+  // Small tables fall back into order from less, and have fewer ways to it.
+  const double disorder = shape.window_bits > 4 ? 0.6 : 0.3;
+  const int starts = shape.window_bits > 4 ? 4 : 8;
   std::vector<double> best;
   double least = 1.0;
   for (int i = 0; i < starts; ++i) {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "io/support.hpp"
+#include "support/instruction_sets.hpp"
 #include "support/lcg.hpp"
 
 namespace {
@@ -21,16 +22,6 @@ std::vector<float> random_values(std::size_t count, std::uint64_t seed) {
   std::vector<float> values(count);
   for (float& value : values) value = random.real();
   return values;
-}
-
-/// Sets that this machine has.
-std::vector<InstructionSet> sets() {
-  std::vector<InstructionSet> found;
-  for (const InstructionSet set :
-       {InstructionSet::portable, InstructionSet::avx2, InstructionSet::avx512}) {
-    if (nash_swarm::is_supported(set)) found.push_back(set);
-  }
-  return found;
 }
 
 /// Largest difference of c to what it was plus ab, in units of the rounding of a sum.
@@ -67,7 +58,7 @@ TEST_CASE("float product: equals its definition for any shape, on every instruct
     const std::vector<float> before = random_values(rows * columns, 3);
     const TensorView<const float, 2> a_view(a.data(), {rows, depth});
     const TensorView<const float, 2> b_view(b.data(), {depth, columns});
-    for (const InstructionSet set : sets()) {
+    for (const InstructionSet set : support::supported_instruction_sets()) {
       CAPTURE(rows);
       CAPTURE(columns);
       CAPTURE(static_cast<int>(set));
@@ -87,7 +78,7 @@ TEST_CASE("float product: any strides, and nothing written beside the target") {
       TensorView<const float, 2>(a.data(), {depth, rows}).transposed();
   const TensorView<const float, 2> b_view =
       TensorView<const float, 2>(b.data(), {columns, depth}).transposed();
-  for (const InstructionSet set : sets()) {
+  for (const InstructionSet set : support::supported_instruction_sets()) {
     for (const bool transposed : {false, true}) {
       const std::vector<float> before = random_values(60 * 60, 3);
       std::vector<float> c = before;

@@ -126,12 +126,11 @@ TEST_CASE("panel product: a set that the machine lacks is refused") {
                                                          support::rows_of(inputs, 64), serial);
   int refused = 0;
   int lacking = 0;
-  for (const InstructionSet set :
-       {InstructionSet::avx2, InstructionSet::avx512, InstructionSet::neon}) {
-    if (nash_swarm::is_supported(set)) continue;
+  for (const auto& entry : nash_swarm::instruction_sets) {
+    if (nash_swarm::is_supported(entry.set)) continue;
     ++lacking;
     try {
-      product(any.matrix(), x, set);
+      product(any.matrix(), x, entry.set);
     } catch (const nash_swarm::Error&) {
       ++refused;
     }

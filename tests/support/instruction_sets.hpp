@@ -8,12 +8,9 @@ namespace support {
 
 /// Those that this machine has.
 inline std::vector<nash_swarm::InstructionSet> supported_instruction_sets() {
-  using nash_swarm::InstructionSet;
-  std::vector<InstructionSet> sets;
-  for (const InstructionSet set :
-       {InstructionSet::portable, InstructionSet::avx2, InstructionSet::avx512,
-        InstructionSet::neon}) {
-    if (nash_swarm::is_supported(set)) sets.push_back(set);
+  std::vector<nash_swarm::InstructionSet> sets;
+  for (const auto& entry : nash_swarm::instruction_sets) {
+    if (nash_swarm::is_supported(entry.set)) sets.push_back(entry.set);
   }
   return sets;
 }

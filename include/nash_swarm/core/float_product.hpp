@@ -60,7 +60,7 @@ inline namespace NASH_SWARM_TARGET {
 /// @param set one that this machine has
 /// @throws Error if the shapes do not fit
 inline void add_product(TensorView<const float, 2> a, TensorView<const float, 2> b,
-                        TensorView<float, 2> c, InstructionSet set = widest_instruction_set()) {
+                        TensorView<float, 2> c, InstructionSet set = default_instruction_set()) {
   if (a.extent(1) != b.extent(0) || c.extent(0) != a.extent(0) || c.extent(1) != b.extent(1)) {
     const auto shape = [](const auto& view) {
       return "[" + std::to_string(view.extent(0)) + ", " + std::to_string(view.extent(1)) + "]";

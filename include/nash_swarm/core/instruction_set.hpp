@@ -1,9 +1,13 @@
 #pragma once
 
 #include <cstdint>
-#include <initializer_list>
+#include <cstdlib>
+#include <iterator>
+#include <string>
+#include <string_view>
 
 #include <nash_swarm/core/config.hpp>
+#include <nash_swarm/core/error.hpp>
 
 #if (defined(__x86_64__) || defined(__i386__)) && defined(__GNUC__)
 /// Defined where regions of files can be compiled for x86 instruction sets that the file's flags do
@@ -18,10 +22,19 @@
 
 namespace nash_swarm {
 
-/// Sets of instructions that code is compiled for beside the flags of the including file.
-/// `avx512` is that of Ice Lake and Zen 4, with byte permutations and
-/// dot products of bytes (VBMI, VBMI2, VNNI).
-enum class InstructionSet : std::uint8_t { portable, avx2, avx512, neon };
+/// Sets of instructions that code is compiled for beside the flags of the including file, narrow
+/// ones first. `avx512` is that of Ice Lake and Zen 4, with byte permutations and dot products of
+/// bytes (VBMI, VBMI2, VNNI).
+enum class InstructionSet : std::uint8_t { portable, neon, avx2, avx512 };
+
+struct InstructionSetName {
+  InstructionSet set;
+  std::string_view name;
+};
+inline constexpr InstructionSetName instruction_sets[] = {{InstructionSet::portable, "portable"},
+                                                          {InstructionSet::neon, "neon"},
+                                                          {InstructionSet::avx2, "avx2"},
+                                                          {InstructionSet::avx512, "avx512"}};
 
 inline namespace NASH_SWARM_TARGET {
 
@@ -43,16 +56,31 @@ inline bool is_supported(InstructionSet set) noexcept {
   return set == InstructionSet::portable;
 }
 
-/// The widest set that this machine has.
-inline InstructionSet widest_instruction_set() noexcept {
-  static const InstructionSet widest = [] {
-    for (const InstructionSet set :
-         {InstructionSet::avx512, InstructionSet::avx2, InstructionSet::neon}) {
-      if (is_supported(set)) return set;
+/// @throws Error for a name that is unknown, or a set that this machine lacks
+inline InstructionSet instruction_set_named(std::string_view name) {
+  std::string known;
+  for (const InstructionSetName& entry : instruction_sets) {
+    if (entry.name == name && is_supported(entry.set)) return entry.set;
+    if (is_supported(entry.set)) known += (known.empty() ? "" : ", ") + std::string(entry.name);
+  }
+  throw Error("instruction set", "this machine has no \"" + std::string(name) + "\"",
+              "use " + known);
+}
+
+/// The set that is used unless another is asked for: the widest that this machine has, or the one
+/// that the environment variable NASH_SWARM_INSTRUCTION_SET names at the first call.
+/// @throws Error as `instruction_set_named`
+inline InstructionSet default_instruction_set() {
+  static const InstructionSet set = [] {
+    const char* const named = std::getenv("NASH_SWARM_INSTRUCTION_SET");
+    if (named != nullptr && *named != '\0') return instruction_set_named(named);
+    InstructionSet widest = InstructionSet::portable;
+    for (const InstructionSetName& entry : instruction_sets) {
+      if (is_supported(entry.set)) widest = entry.set;
     }
-    return InstructionSet::portable;
+    return widest;
   }();
-  return widest;
+  return set;
 }
 
 }  // namespace NASH_SWARM_TARGET

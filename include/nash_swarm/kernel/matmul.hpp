@@ -33,7 +33,7 @@ inline namespace NASH_SWARM_TARGET {
 /// @throws Error if the shapes do not fit, or the machine lacks the set
 template <Executor E>
 void matmul(const PackedMatrix& matrix, const Activations& x, TensorView<float, 2> y, E& executor,
-            InstructionSet set = widest_instruction_set()) {
+            InstructionSet set = default_instruction_set()) {
   detail::refuse_empty(matrix);
   const InputBasis& basis = matrix.basis();
   if (x.channels() != basis.padded_features() || x.scale_block() != basis.scale_block()) {

@@ -259,7 +259,7 @@ inline double round_panel_codes(const float* rotated, std::span<const FormatId> 
     for (std::size_t k = 0; k < channels; ++k) weights[k][row] = source[k] / units[row];
   }
   PanelRounding rounding(weights, alive, formats, feedback, codes);
-  rounding.run(widest_instruction_set());
+  rounding.run(default_instruction_set());
   const std::array<FeedbackSums, panel_rows> sums = rounding.sums();
   double loss = 0.0;
   for (std::size_t row = 0; row < panel_rows; ++row) {
