@@ -7,7 +7,6 @@
 #include <cstddef>
 #include <limits>
 #include <memory>
-#include <random>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -18,9 +17,10 @@
 #include <nash_swarm/rounding/nearest.hpp>
 
 #include "io/support.hpp"
+#include "support/gaussian.hpp"
+#include "support/moments.hpp"
 #include "support/products.hpp"
 #include "support/random_matrix.hpp"
-#include "support/moments.hpp"
 
 namespace {
 
@@ -33,18 +33,11 @@ using nash_swarm::InputBasis;
 using nash_swarm::InputMoment;
 using nash_swarm::MatrixPayoff;
 using nash_swarm::test::message_of;
+using support::gaussian;
 using support::Row;
 using support::rows_of;
 
 nash_swarm::SerialExecutor serial;
-
-Row gaussian(std::size_t count, unsigned seed) {
-  std::mt19937_64 engine(seed);
-  std::normal_distribution<float> normal;
-  Row values(count);
-  for (float& value : values) value = normal(engine);
-  return values;
-}
 
 /// Σ over inputs of |(W − V)·x|², V empty for 0.
 double output_energy(const Row& w, const Row& v, const Row& x, std::size_t in) {

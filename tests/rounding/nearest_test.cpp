@@ -8,7 +8,6 @@
 #include <cstdint>
 #include <limits>
 #include <memory>
-#include <random>
 #include <span>
 #include <string>
 #include <vector>
@@ -17,6 +16,7 @@
 #include <nash_swarm/matmul.hpp>
 
 #include "io/support.hpp"
+#include "support/gaussian.hpp"
 #include "support/products.hpp"
 #include "support/random_matrix.hpp"
 
@@ -27,15 +27,8 @@ using nash_swarm::FormatId;
 using nash_swarm::InputBasis;
 using nash_swarm::PackedMatrix;
 using nash_swarm::test::message_of;
+using support::gaussian;
 using support::Row;
-
-Row gaussian(std::size_t count, unsigned seed) {
-  std::mt19937_64 engine(seed);
-  std::normal_distribution<float> normal;
-  Row values(count);
-  for (float& value : values) value = normal(engine);
-  return values;
-}
 
 template <class E>
 PackedMatrix round(const Row& weights, std::size_t out, std::size_t rotation, FormatId format,

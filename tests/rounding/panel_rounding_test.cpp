@@ -6,30 +6,23 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <random>
 #include <vector>
 
 #include <nash_swarm/calibration/input_moment.hpp>
 #include <nash_swarm/kernel/matmul.hpp>
 #include <nash_swarm/rounding/nearest.hpp>
 
+#include "support/gaussian.hpp"
 #include "support/moments.hpp"
 
 namespace ns = nash_swarm;
 using ns::FormatId;
+using support::gaussian;
 using Row = std::vector<float>;
 
 namespace {
 
 constexpr std::size_t rows = ns::panel_rows;
-
-Row gaussian(std::size_t count, unsigned seed) {
-  std::mt19937_64 engine(seed);
-  std::normal_distribution<float> normal;
-  Row row(count);
-  for (float& x : row) x = normal(engine);
-  return row;
-}
 
 FormatId id_of(const char* name) {
   return ns::format_table[ns::format_index(name)].id;
