@@ -192,13 +192,20 @@ class BackwardPass {
 
 LogitGradient gradient_of_labels(std::span<const std::int32_t> labels) {
   return [labels](std::size_t begin, TensorView<float, 2> logits) {
+    if (labels.size() < begin + logits.extent(0)) {
+      throw Error("labels",
+                  std::to_string(labels.size()) + " labels for " +
+                      std::to_string(begin + logits.extent(0)) + " or more tokens",
+                  "give one for every token");
+    }
     for (std::size_t i = 0; i < logits.extent(0); ++i) {
       const std::span<float> row = row_of(logits, i);
       const std::int32_t label = labels[begin + i];
       if (label < 0 || static_cast<std::size_t>(label) >= row.size()) {
-        throw Error("labels", "token " + std::to_string(label) + " at " +
-                                  std::to_string(begin + i) + " is not in the vocabulary of " +
-                                  std::to_string(row.size()));
+        throw Error("labels",
+                    "token " + std::to_string(label) + " at " + std::to_string(begin + i) +
+                        " is not in the vocabulary of " + std::to_string(row.size()),
+                    "use the vocabulary of the model");
       }
       softmax(eigen_row(row));
       row[static_cast<std::size_t>(label)] -= 1.0f;

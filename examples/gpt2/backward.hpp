@@ -19,7 +19,10 @@ namespace gpt2 {
 using LogitGradient =
     std::function<void(std::size_t begin, nash_swarm::TensorView<float, 2> logits)>;
 
-/// The loss −log p(label) with labels that are given.
+/// The loss −log p(label) with labels that are given, one for every token; they have to outlive the
+/// result.
+/// @throws nash_swarm::Error when it is called, for a label outside the vocabulary (named by place),
+/// or too few of them
 LogitGradient gradient_of_labels(std::span<const std::int32_t> labels);
 
 /// The same with labels drawn from the predictions themselves; its gradients' second moments are

@@ -13,6 +13,7 @@
 #include <nash_swarm/core/thread_pool.hpp>
 
 #include "io/support.hpp"
+#include "support/gaussian.hpp"
 #include "support/products.hpp"
 
 namespace {
@@ -20,6 +21,7 @@ namespace {
 using nash_swarm::HeadingProducts;
 using nash_swarm::MeasuredHeadings;
 using nash_swarm::test::message_of;
+using support::gaussian;
 using support::Row;
 using support::rows_of;
 
@@ -36,12 +38,7 @@ struct Planted {
 
   HeadingProducts products(std::size_t batches, unsigned seed) const {
     std::mt19937_64 engine(seed);
-    std::normal_distribution<double> normal;
-    const auto draw = [&](std::size_t size) {
-      std::vector<double> values(size);
-      for (double& value : values) value = normal(engine);
-      return values;
-    };
+    const auto draw = [&](std::size_t size) { return gaussian<double>(size, engine); };
     std::vector<std::vector<double>> directions;
     for (std::size_t k = 0; k < coherent.front().size(); ++k) directions.push_back(draw(components));
     std::vector<std::vector<double>> own;
@@ -120,9 +117,8 @@ TEST_CASE("headings: the factor is that of a positive semidefinite matrix next t
   // Coherent parts of many matrices in few directions: dropping small products leaves a matrix with
   // negative eigenvalues.
   std::mt19937_64 engine(3);
-  std::normal_distribution<double> normal;
   Planted planted;
-  for (std::size_t m = 0; m < 12; ++m) planted.coherent.push_back({normal(engine), normal(engine)});
+  for (std::size_t m = 0; m < 12; ++m) planted.coherent.push_back(gaussian<double>(2, engine));
   const HeadingProducts products = planted.products(60, 4);
   const MeasuredHeadings headings = products.headings();
   CHECK(products.coupled_pairs() > 10);
@@ -145,10 +141,7 @@ TEST_CASE("headings: the factor is that of a positive semidefinite matrix next t
 }
 
 TEST_CASE("headings: the same for any number of threads") {
-  Row z(2 * 30 * 64);
-  std::mt19937_64 engine(6);
-  std::normal_distribution<float> normal;
-  for (float& value : z) value = normal(engine);
+  const Row z = gaussian(2 * 30 * 64, 6);
   HeadingProducts one(30);
   HeadingProducts three(30);
   nash_swarm::ThreadPool pool(3);

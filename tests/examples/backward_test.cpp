@@ -258,6 +258,14 @@ TEST_CASE("backward: labels and tokens outside the vocabulary are refused") {
   CHECK(nash_swarm::test::message_of([&] {
           gradients(gpt2::gradient_of_labels(wrong), pool);
         }).starts_with("labels: token 1024 at 3 is not in the vocabulary of 1024"));
+  wrong[3] = -1;
+  CHECK(nash_swarm::test::message_of([&] {
+          gradients(gpt2::gradient_of_labels(wrong), pool);
+        }).starts_with("labels: token -1 at 3 is not in the vocabulary of 1024"));
+  wrong.assign(labels.begin(), labels.end() - 1);
+  CHECK(nash_swarm::test::message_of([&] {
+          gradients(gpt2::gradient_of_labels(wrong), pool);
+        }).starts_with("labels: " + std::to_string(wrong.size()) + " labels for "));
   const Model model = gpt2::make_float_model(checkpoint(), false);
   CHECK_THROWS_AS(gpt2::run_backward(model, Tokens{1024}, gpt2::gradient_of_labels(labels), pool,
                                      gpt2::GradientObserver{}),

@@ -9,12 +9,12 @@
 #include <nash_swarm/core/error.hpp>
 #include <nash_swarm/core/tensor_view.hpp>
 #include <nash_swarm/core/thread_pool.hpp>
-#include <random>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "gpt2/baselines.hpp"
+#include "support/gaussian.hpp"
 
 namespace baseline_test {
 
@@ -52,10 +52,8 @@ inline Source matrix(std::size_t out, std::size_t in, Values values) {
 }
 
 inline Values normal_values(std::size_t count, float mean = 0.0f) {
-  std::mt19937 random(7);
-  std::normal_distribution<float> normal(mean, 1.0f);
-  Values values(count);
-  for (float& value : values) value = normal(random);
+  Values values = support::gaussian(count, 7);
+  for (float& value : values) value += mean;
   return values;
 }
 

@@ -63,7 +63,9 @@ void check_group(std::span<const float> weights, std::span<const float> decoded,
     const double weight = static_cast<double>(weights[i]);
     const double value = static_cast<double>(decoded[i]);
     const double rounding = 1e-7 * std::max(std::abs(minimum), std::abs(value));
-    CHECK(std::abs(value - nearest(weight, levels)) <= rounding);
+    // A level, and none is nearer: of two that are equally near either is right.
+    CHECK(std::abs(value - nearest(value, levels)) <= rounding);
+    CHECK(std::abs(value - weight) <= std::abs(nearest(weight, levels) - weight) + rounding);
     CHECK(std::abs(value - weight) <= 0.5 * scale * (1 + 1e-6) + rounding);
   }
 }

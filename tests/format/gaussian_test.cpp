@@ -6,8 +6,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <numbers>
-#include <random>
 #include <vector>
+
+#include "support/gaussian.hpp"
 
 using nash_swarm::LinearCode;
 using nash_swarm::PrunedCode;
@@ -55,10 +56,7 @@ TEST_CASE_TEMPLATE("gaussian: scalar levels are the optimal quantizer rounded to
 }
 
 TEST_CASE("gaussian: the noise of every format is that of Gaussian samples") {
-  std::mt19937_64 engine(20240229);
-  std::normal_distribution<float> gaussian;
-  std::vector<float> samples(1'000'000);
-  for (float& sample : samples) sample = gaussian(engine);
+  const std::vector<float> samples = support::gaussian(1'000'000, 20240229);
   const auto decibels = [&]<class F>(F) {
     double sum = 0;
     for (const float sample : samples) {

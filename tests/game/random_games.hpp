@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "random_tables.hpp"
+#include "support/gaussian.hpp"
 
 /// A coupled game that owns its memory, for tests.
 struct OwnedGame {
@@ -52,25 +53,23 @@ inline OwnedGame random_game(Random& random, std::size_t most_players, std::size
   return game;
 }
 
+/// A unit vector.
+inline std::vector<double> random_direction(Random& random, std::size_t dimension) {
+  std::vector<double> direction = support::gaussian<double>(dimension, random);
+  double square = 0;
+  for (const double x : direction) square += x * x;
+  for (double& x : direction) x /= std::sqrt(square);
+  return direction;
+}
+
 /// Like the matrices of a model: losses fall by four per bit, half of each is coherent, directions
 /// have the mean cosine `cosine`.
 inline OwnedGame smooth_game(Random& random, std::size_t players, std::size_t dimension,
                              double cosine) {
   OwnedGame game;
   game.dimension = dimension;
-  std::normal_distribution<double> normal;
   std::uniform_real_distribution<double> uniform(0, 1);
-  const auto unit = [&] {
-    std::vector<double> direction(dimension);
-    double square = 0;
-    for (double& x : direction) {
-      x = normal(random);
-      square += x * x;
-    }
-    for (double& x : direction) x /= std::sqrt(square);
-    return direction;
-  };
-  const std::vector<double> common = unit();
+  const std::vector<double> common = random_direction(random, dimension);
   for (std::size_t player = 0; player < players; ++player) {
     const double scale = std::exp(uniform(random) * 6);
     std::vector<Tables::Strategy> strategies;
@@ -80,7 +79,7 @@ inline OwnedGame smooth_game(Random& random, std::size_t players, std::size_t di
       game.magnitudes.push_back(std::sqrt(loss));
     }
     game.tables.add(strategies);
-    const std::vector<double> own = unit();
+    const std::vector<double> own = random_direction(random, dimension);
     for (std::size_t k = 0; k < dimension; ++k) {
       game.vectors.push_back(std::sqrt(cosine) * common[k] + std::sqrt(1 - cosine) * own[k]);
     }

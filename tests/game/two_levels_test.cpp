@@ -51,7 +51,6 @@ Cells random_cells(Random& random, std::size_t matrices, std::size_t most_cells,
                    std::size_t formats) {
   Cells cells;
   cells.dimension = 1 + below(random, 3);
-  std::normal_distribution<double> normal;
   std::uniform_real_distribution<double> uniform(0, 1);
   for (std::size_t m = 0; m < matrices; ++m) {
     const std::size_t count = 1 + below(random, most_cells);
@@ -68,13 +67,8 @@ Cells random_cells(Random& random, std::size_t matrices, std::size_t most_cells,
       cells.owned.tables.add(strategies);
     }
     cells.first_cell.push_back(cells.owned.tables.first.size() - 1);
-    double square = 0;
-    std::vector<double> direction(cells.dimension);
-    for (double& x : direction) {
-      x = normal(random);
-      square += x * x;
-    }
-    for (const double x : direction) cells.directions.push_back(x / std::sqrt(square));
+    const std::vector<double> direction = random_direction(random, cells.dimension);
+    cells.directions.insert(cells.directions.end(), direction.begin(), direction.end());
     cells.coherent.push_back(uniform(random));
   }
   return cells;

@@ -7,7 +7,6 @@
 #include <cstddef>
 #include <limits>
 #include <memory>
-#include <random>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -18,9 +17,11 @@
 #include <nash_swarm/rounding/nearest.hpp>
 
 #include "io/support.hpp"
+#include "support/decoding.hpp"
+#include "support/gaussian.hpp"
+#include "support/moments.hpp"
 #include "support/products.hpp"
 #include "support/random_matrix.hpp"
-#include "support/moments.hpp"
 
 namespace {
 
@@ -33,18 +34,11 @@ using nash_swarm::InputBasis;
 using nash_swarm::InputMoment;
 using nash_swarm::MatrixPayoff;
 using nash_swarm::test::message_of;
+using support::gaussian;
 using support::Row;
 using support::rows_of;
 
 nash_swarm::SerialExecutor serial;
-
-Row gaussian(std::size_t count, unsigned seed) {
-  std::mt19937_64 engine(seed);
-  std::normal_distribution<float> normal;
-  Row values(count);
-  for (float& value : values) value = normal(engine);
-  return values;
-}
 
 /// Σ over inputs of |(W − V)·x|², V empty for 0.
 double output_energy(const Row& w, const Row& v, const Row& x, std::size_t in) {
@@ -81,16 +75,11 @@ TEST_CASE("payoff: the expected loss is the error of the output as it is packed"
   for (std::size_t f = 0; f < nash_swarm::format_count; ++f) {
     const nash_swarm::Format& format = nash_swarm::format_table[f];
     if (format.id == nash_swarm::FormatId{16}) continue;  // its errors are lost in those of float
-        if (format.twice_bits % 2 == 1) continue;  // a search takes its time
+    if (format.twice_bits % 2 == 1) continue;             // a search takes its time
     CAPTURE(format.name);
     const CellMap cells(nash_swarm::panel_count(out), nash_swarm::block_count(in), format.id);
-    const nash_swarm::PackedMatrix packed =
-        nash_swarm::round_matrix("w", rows_of(weights, in), basis, cells, feedback, serial);
-    Row decoded(weights.size());
-    for (std::size_t row = 0; row < out; ++row) {
-      nash_swarm::decode_row(packed, row,
-                             nash_swarm::TensorView<float, 1>(decoded.data() + row * in, {in}));
-    }
+    const Row decoded = support::decoded(
+        nash_swarm::round_matrix("w", rows_of(weights, in), basis, cells, feedback, serial));
     // Damping counts errors that the inputs do not show: 1/sqrt(400) of the mean moment.
     const double measured = output_energy(weights, decoded, x, in) / energy;
     CHECK(payoff.loss(f) > 0.9 * measured);
@@ -232,5 +221,5 @@ TEST_CASE("payoff: bad weights and shapes are refused") {
   CHECK(message(InputMoment("w", 65), basis).starts_with("w: "));
   CHECK(message(moment, InputBasis("w.input", 65, 64, 0)).starts_with("w: "));
   weights[150 * 64 + 9] = std::numeric_limits<float>::quiet_NaN();
-  CHECK(message(moment, basis).starts_with("w: NaN or infinity in row 150"));
+  CHECK(message(moment, basis).starts_with("w: NaN at [150, 9]"));
 }

@@ -14,6 +14,7 @@
 #include <nash_swarm/rounding/nearest.hpp>
 
 #include "io/support.hpp"
+#include "support/gaussian.hpp"
 #include "support/products.hpp"
 #include "support/random_matrix.hpp"
 
@@ -24,6 +25,7 @@ using nash_swarm::ErrorFeedback;
 using nash_swarm::InputBasis;
 using nash_swarm::InputMoment;
 using nash_swarm::PackedMatrix;
+using support::gaussian;
 using support::Row;
 using support::rows_of;
 
@@ -41,14 +43,6 @@ Row correlated(std::size_t tokens, std::size_t in, unsigned seed) {
       values[t * in + k] = previous;
     }
   }
-  return values;
-}
-
-Row gaussian(std::size_t count, unsigned seed) {
-  std::mt19937_64 engine(seed);
-  std::normal_distribution<float> normal;
-  Row values(count);
-  for (float& value : values) value = normal(engine);
   return values;
 }
 

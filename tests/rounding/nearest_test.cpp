@@ -8,7 +8,6 @@
 #include <cstdint>
 #include <limits>
 #include <memory>
-#include <random>
 #include <span>
 #include <string>
 #include <vector>
@@ -17,6 +16,8 @@
 #include <nash_swarm/matmul.hpp>
 
 #include "io/support.hpp"
+#include "support/decoding.hpp"
+#include "support/gaussian.hpp"
 #include "support/products.hpp"
 #include "support/random_matrix.hpp"
 
@@ -27,15 +28,9 @@ using nash_swarm::FormatId;
 using nash_swarm::InputBasis;
 using nash_swarm::PackedMatrix;
 using nash_swarm::test::message_of;
+using support::decoded;
+using support::gaussian;
 using support::Row;
-
-Row gaussian(std::size_t count, unsigned seed) {
-  std::mt19937_64 engine(seed);
-  std::normal_distribution<float> normal;
-  Row values(count);
-  for (float& value : values) value = normal(engine);
-  return values;
-}
 
 template <class E>
 PackedMatrix round(const Row& weights, std::size_t out, std::size_t rotation, FormatId format,
@@ -49,17 +44,6 @@ PackedMatrix round(const Row& weights, std::size_t out, std::size_t rotation, Fo
 PackedMatrix round(const Row& weights, std::size_t out, std::size_t rotation, FormatId format) {
   nash_swarm::SerialExecutor serial;
   return round(weights, out, rotation, format, serial);
-}
-
-Row decode(const PackedMatrix& matrix) {
-  Row weights(matrix.out_features() * matrix.in_features());
-  for (std::size_t row = 0; row < matrix.out_features(); ++row) {
-    nash_swarm::decode_row(
-        matrix, row,
-        nash_swarm::TensorView<float, 1>(weights.data() + row * matrix.in_features(),
-                                         {matrix.in_features()}));
-  }
-  return weights;
 }
 
 double squared_error(const Row& a, const Row& b) {
@@ -84,8 +68,8 @@ TEST_CASE("nearest: every format has its expected error on Gaussian rows") {
     for (const std::size_t rotation : {0u, 256u}) {
       CAPTURE(format.name);
       CAPTURE(rotation);
-      const Row decoded = decode(round(weights, 256, rotation, format.id));
-      const double noise = squared_error(weights, decoded) / square(weights);
+      const Row found = decoded(round(weights, 256, rotation, format.id));
+      const double noise = squared_error(weights, found) / square(weights);
       // Rows of 256 have fewer outliers than endless ones, and each row has a scale of its own:
       // fine formats lose a little less than expected.
       const double decibels = 10 * std::log10(noise / format.gaussian_noise);
@@ -97,11 +81,11 @@ TEST_CASE("nearest: every format has its expected error on Gaussian rows") {
 
 TEST_CASE("nearest: the size of a row does not change its relative error") {
   const Row weights = gaussian(256, 2);
-  const double expected = squared_error(weights, decode(round(weights, 1, 256, FormatId{4})));
+  const double expected = squared_error(weights, decoded(round(weights, 1, 256, FormatId{4})));
   for (const int exponent : {-100, -20, 20, 100}) {
     Row scaled = weights;
     for (float& weight : scaled) weight = std::ldexp(weight, exponent);
-    const double error = squared_error(scaled, decode(round(scaled, 1, 256, FormatId{4})));
+    const double error = squared_error(scaled, decoded(round(scaled, 1, 256, FormatId{4})));
     CHECK(std::ldexp(error, -2 * exponent) == doctest::Approx(expected).epsilon(1e-3).scale(0.0));
   }
 }
@@ -112,10 +96,10 @@ TEST_CASE("nearest: rows of zeros are stored exactly in every format") {
   for (const nash_swarm::Format& format : nash_swarm::format_table) {
     CAPTURE(format.name);
     const PackedMatrix matrix = round(weights, 3, 128, format.id);
-    const Row decoded = decode(matrix);
-    CHECK(square({decoded.begin() + 100, decoded.begin() + 200}) == 0.0);
+    const Row found = decoded(matrix);
+    CHECK(square({found.begin() + 100, found.begin() + 200}) == 0.0);
     CHECK(matrix.row_scales()[1].bits == 0);
-    if (format.block_bytes != 0) CHECK(square(decoded) > 100.0);
+    if (format.block_bytes != 0) CHECK(square(found) > 100.0);
   }
 }
 
@@ -126,7 +110,7 @@ TEST_CASE("nearest: constant rows are exact up to the rounding of their scale") 
     for (const float constant : {0.7f, -3e-5f}) {
       CAPTURE(format.name);
       const Row weights(64, constant);
-      for (const float weight : decode(round(weights, 1, 0, format.id))) {
+      for (const float weight : decoded(round(weights, 1, 0, format.id))) {
         CHECK(weight == doctest::Approx(constant).epsilon(0.004).scale(0.0));
       }
     }
@@ -140,15 +124,15 @@ TEST_CASE("nearest: one outlier costs no more than a step of the scale that clip
       CAPTURE(outlier);
       Row weights = gaussian(256, 4);
       weights[77] = outlier;
-      const Row decoded = decode(round(weights, 1, 0, FormatId{static_cast<std::uint8_t>(bits)}));
+      const Row found = decoded(round(weights, 1, 0, FormatId{static_cast<std::uint8_t>(bits)}));
       // The scale is stored with 8 significant bits, so a step may be 1/128 longer.
       const double largest = bits == 8 ? 127.0 : 32767.0;
       const double step = std::fabs(static_cast<double>(outlier)) / largest * (1.0 + 0x1p-7);
       for (std::size_t k = 0; k < weights.size(); ++k) {
         CAPTURE(k);
-        CHECK(std::fabs(static_cast<double>(decoded[k] - weights[k])) <= step);
+        CHECK(std::fabs(static_cast<double>(found[k] - weights[k])) <= step);
       }
-      CHECK(squared_error(weights, decoded) <= 256 * step * step / 4);
+      CHECK(squared_error(weights, found) <= 256 * step * step / 4);
     }
   }
 }
@@ -160,8 +144,8 @@ TEST_CASE("nearest: rows too small to be scaled become zeros") {
       CAPTURE(tiny);
       CAPTURE(format.name);
       const Row weights(130, tiny);
-      const Row decoded = decode(round(weights, 2, 0, format.id));
-      for (const float weight : decoded) CHECK(std::fabs(weight - tiny) <= tiny);
+      const Row found = decoded(round(weights, 2, 0, format.id));
+      for (const float weight : found) CHECK(std::fabs(weight - tiny) <= tiny);
     }
   }
 }
@@ -191,7 +175,7 @@ TEST_CASE("nearest: odd shapes") {
       const PackedMatrix matrix = round(weights, shape.out, rotation, FormatId{8});
       CHECK(matrix.out_features() == shape.out);
       CHECK(matrix.in_features() == shape.in);
-      CHECK(squared_error(weights, decode(matrix)) < 1e-3 * square(weights));
+      CHECK(squared_error(weights, decoded(matrix)) < 1e-3 * square(weights));
     }
   }
 }

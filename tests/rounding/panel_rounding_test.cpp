@@ -6,30 +6,23 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <random>
 #include <vector>
 
 #include <nash_swarm/calibration/input_moment.hpp>
-#include <nash_swarm/kernel/matmul.hpp>
 #include <nash_swarm/rounding/nearest.hpp>
 
+#include "support/decoding.hpp"
+#include "support/gaussian.hpp"
 #include "support/moments.hpp"
 
 namespace ns = nash_swarm;
 using ns::FormatId;
+using support::gaussian;
 using Row = std::vector<float>;
 
 namespace {
 
 constexpr std::size_t rows = ns::panel_rows;
-
-Row gaussian(std::size_t count, unsigned seed) {
-  std::mt19937_64 engine(seed);
-  std::normal_distribution<float> normal;
-  Row row(count);
-  for (float& x : row) x = normal(engine);
-  return row;
-}
 
 FormatId id_of(const char* name) {
   return ns::format_table[ns::format_index(name)].id;
@@ -44,15 +37,10 @@ Row packed(const Row& weights, const std::vector<FormatId>& formats,
   for (std::size_t b = 0; b < formats.size(); ++b) cells(0, b) = formats[b];
   ns::SerialExecutor serial;
   const ns::TensorView<const float, 2> view(weights.data(), {rows, in});
-  const ns::PackedMatrix matrix =
+  return support::decoded(
       feedback == nullptr
           ? ns::round_to_nearest("w", view, basis, cells, serial)
-          : ns::round_matrix("w", view, basis, cells, ns::PanelFeedback(*feedback), serial);
-  Row decoded(weights.size());
-  for (std::size_t row = 0; row < rows; ++row) {
-    ns::decode_row(matrix, row, ns::TensorView<float, 1>(decoded.data() + row * in, {in}));
-  }
-  return decoded;
+          : ns::round_matrix("w", view, basis, cells, ns::PanelFeedback(*feedback), serial));
 }
 
 /// Σ over the rows of eᵀHe.

@@ -40,7 +40,7 @@ class GradientMoment {
 
   /// Moments out of stored sums.
   /// @param row_squares [out]
-  /// @throws Error if sums and rows do not fit the groups
+  /// @throws Error if sums and rows do not fit the groups, or for a row whose square is impossible
   GradientMoment(std::string name, std::size_t group_rows, SymmetricSums sums,
                  std::vector<double> row_squares, std::size_t tokens, std::size_t sequences)
       : name_(std::move(name)),
@@ -53,6 +53,13 @@ class GradientMoment {
     if (groups_of(name_, out_features_, group_rows_) != sums_.groups()) {
       throw Error(name_, "stored sums of " + std::to_string(sums_.groups()) +
                              " groups are not those of gradients " + shape_text());
+    }
+    for (std::size_t row = 0; row < out_features_; ++row) {
+      if (std::isfinite(row_squares_[row]) && row_squares_[row] >= 0.0) continue;
+      throw Error(name_,
+                  "the squared length of row " + std::to_string(row) + " is " +
+                      std::to_string(row_squares_[row]),
+                  "gather the gradients again");
     }
   }
 
@@ -107,12 +114,15 @@ class GradientMoment {
   }
 
   /// Adds the gradient of one sequence of some tokens, [out, in].
-  /// @throws Error for a wrong shape, or NaN or infinity (named by row)
+  /// @throws Error for a wrong shape, no token, or NaN or infinity (named by row); then nothing is
+  /// added
   template <Executor E>
   void add_gradient(TensorView<const float, 2> gradient, std::size_t tokens, E& executor) {
     if (gradient.extent(0) != out_features_ || gradient.extent(1) != in_features()) {
       throw Error(name_, "a gradient of another shape than the matrix");
     }
+    if (tokens == 0) throw Error(name_, "a gradient of no token", "leave out empty sequences");
+    std::vector<double> squares(out_features_);
     for (std::size_t row = 0; row < out_features_; ++row) {
       double square = 0.0;
       for (std::size_t k = 0; k < in_features(); ++k) {
@@ -123,8 +133,9 @@ class GradientMoment {
         throw Error(name_, "the gradient of row " + std::to_string(row) + " is not finite",
                     "check the model and its text");
       }
-      row_squares_[row] += square;
+      squares[row] = square;
     }
+    for (std::size_t row = 0; row < out_features_; ++row) row_squares_[row] += squares[row];
     executor.run(groups() * sums_.bands(), [&](std::size_t task) {
       // The longest bands are begun first.
       const std::size_t group = task % groups();

@@ -49,18 +49,20 @@ class InputMoment {
   }
 
   /// Adds a batch x [tokens, in], O(tokens · in²). The result does not depend on the executor.
-  /// @throws Error for a wrong shape, or NaN or infinity in x (named by index)
+  /// @throws Error for a wrong shape, or NaN or infinity in x (named by index), and then nothing is
+  /// added; or for squares too large to be summed, and then the moments are lost
   template <Executor E>
   void add(TensorView<const float, 2> x, E& executor) {
     if (x.extent(1) != in_features()) {
       throw Error(name_, "calibration input of " + std::to_string(x.extent(1)) +
                              " channels for a matrix of " + std::to_string(in_features()));
     }
+    check_finite(x);
     // The longest bands are begun first.
     executor.run(sums_.bands(),
                  [&](std::size_t task) { sums_.add_products(0, sums_.bands() - 1 - task, x); });
     count_ += x.extent(0);
-    check_finite(x);
+    check_sums();
   }
 
   /// Adds what another object has seen of the same matrix; sums in float32 depend a little on the
@@ -81,15 +83,20 @@ class InputMoment {
 
  private:
   void check_finite(TensorView<const float, 2> x) const {
-    for (std::size_t k = 0; k < in_features(); ++k) {
-      if (std::isfinite(mean_square(k))) continue;
-      for (std::size_t t = 0; t < x.extent(0); ++t) {
+    for (std::size_t t = 0; t < x.extent(0); ++t) {
+      for (std::size_t k = 0; k < in_features(); ++k) {
         if (std::isfinite(x(t, k))) continue;
         throw Error(name_,
                     "calibration input at [" + std::to_string(t) + ", " + std::to_string(k) +
                         "] is not finite",
                     "check the model and its text");
       }
+    }
+  }
+
+  void check_sums() const {
+    for (std::size_t k = 0; k < in_features(); ++k) {
+      if (std::isfinite(mean_square(k))) continue;
       throw Error(name_,
                   "calibration inputs of channel " + std::to_string(k) +
                       " are too large for their squares to be summed",

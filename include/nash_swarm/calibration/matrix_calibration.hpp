@@ -86,7 +86,11 @@ class GroupMoment {
 
   const std::string& name() const noexcept { return inputs_->name(); }
   std::size_t in_features() const noexcept { return inputs_->in_features(); }
-  std::size_t count() const noexcept { return inputs_->count(); }
+  /// Number of tokens seen.
+  std::size_t count() const noexcept {
+    const bool inputs_alone = gradients_ == nullptr || inputs_->count() != 0;
+    return inputs_alone ? inputs_->count() : gradients_->tokens();
+  }
 
   double operator()(std::size_t a, std::size_t b) const noexcept {
     const double inputs = input_factor_ * (*inputs_)(a, b);

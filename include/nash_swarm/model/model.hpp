@@ -47,10 +47,10 @@ class Model {
   /// @param calibration input moments that have seen nothing stand for H = I
   /// @param importance how much the model suffers from a relative error of this matrix's output;
   /// a factor on what gradients say if there are any
-  /// @throws Error for a name used twice, NaN or infinity in the weights, or shapes that do not fit
+  /// @throws Error for a name used twice, or as `matrix_payoff` does
   template <Executor E>
-  void add(const std::string& name, TensorView<const float, 2> weights, const MatrixCalibration& calibration,
-           E& executor, double importance = 1.0) {
+  void add(const std::string& name, TensorView<const float, 2> weights,
+           const MatrixCalibration& calibration, E& executor, double importance = 1.0) {
     add(name, weights, calibration,
         std::make_shared<const InputBasis>(name + ".input", weights.extent(1),
                                            InputBasis::widest_rotation(weights.extent(1)),
@@ -60,8 +60,9 @@ class Model {
 
   /// Adds a matrix that reads its input in a given basis, which other matrices may share.
   template <Executor E>
-  void add(const std::string& name, TensorView<const float, 2> weights, const MatrixCalibration& calibration,
-           std::shared_ptr<const InputBasis> basis, E& executor, double importance = 1.0) {
+  void add(const std::string& name, TensorView<const float, 2> weights,
+           const MatrixCalibration& calibration, std::shared_ptr<const InputBasis> basis,
+           E& executor, double importance = 1.0) {
     for (const ModelMatrix& matrix : matrices_) {
       if (matrix.name == name) throw Error(name, "a matrix of this name was added before");
     }
@@ -69,7 +70,8 @@ class Model {
     matrix.name = name;
     matrix.out_features = weights.extent(0);
     matrix.in_features = weights.extent(1);
-    matrix.payoff = matrix_payoff(name, weights, calibration, *basis, importance, executor, families_);
+    matrix.payoff =
+        matrix_payoff(name, weights, calibration, *basis, importance, executor, families_);
     matrix.basis = std::move(basis);
     matrices_.push_back(std::move(matrix));
   }

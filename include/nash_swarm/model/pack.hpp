@@ -12,7 +12,8 @@ inline namespace NASH_SWARM_TARGET {
 /// @param calibration that of the plan; input moments that have seen nothing for rounding every
 /// weight to its nearest code
 /// @param weights [out, in], the matrix that was added to the model under the plan's name
-/// @throws Error for NaN or infinity in the weights (named by index), or a shape that does not fit
+/// @throws Error for NaN, infinity or a weight beyond 2^118 (named by index), moments that cannot
+/// be (see ErrorFeedback), or a shape that does not fit
 template <Executor E>
 PackedMatrix pack(TensorView<const float, 2> weights, const MatrixPlan& plan,
                   const MatrixCalibration& calibration, E& executor) {

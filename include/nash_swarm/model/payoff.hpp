@@ -95,13 +95,11 @@ WeightEnergy weight_energy(const std::string& name, TensorView<const float, 2> w
   executor.run(panels.size(), [&](std::size_t panel) {
     const std::size_t end = std::min(weights.extent(0), (panel + 1) * panel_rows);
     for (std::size_t row = panel * panel_rows; row < end; ++row) {
+      check_weights(name, weights, row);
       for (std::size_t k = 0; k < weights.extent(1); ++k) {
         const double weight = static_cast<double>(weights(row, k));
         panels[panel].plain += weight * weight;
         panels[panel].weighted += mean_squares[k] * weight * weight;
-      }
-      if (!std::isfinite(panels[panel].weighted)) {
-        throw Error(name, "NaN or infinity in row " + std::to_string(row), "repair the weights");
       }
     }
   });
@@ -115,10 +113,12 @@ WeightEnergy weight_energy(const std::string& name, TensorView<const float, 2> w
 
 /// What a squared error of the channels of every block costs after feedback, summed.
 /// @param feedback nullptr for none
-inline std::vector<double> block_moments(const ErrorFeedback* feedback, std::size_t channels) {
+/// @param unknown what an error costs if there is none
+inline std::vector<double> block_moments(const ErrorFeedback* feedback, std::size_t channels,
+                                         double unknown = 1.0) {
   std::vector<double> blocks(channels / block_channels);
   for (std::size_t j = 0; j < channels; ++j) {
-    blocks[j / block_channels] += feedback == nullptr ? 1.0 : feedback->weight(j);
+    blocks[j / block_channels] += feedback == nullptr ? unknown : feedback->weight(j);
   }
   return blocks;
 }
@@ -280,7 +280,8 @@ inline namespace NASH_SWARM_TARGET {
 /// @param importance how much the model suffers from a relative error of this output; a factor on
 /// what gradients say if there are any
 /// @param families of window codes whose noise is measured, which takes seconds
-/// @throws Error for NaN or infinity in the weights, or shapes that do not fit
+/// @throws Error for NaN, infinity or a weight beyond 2^118 (named by index), moments that cannot
+/// be (see ErrorFeedback), an importance below 0, or shapes that do not fit
 template <Executor E>
 MatrixPayoff matrix_payoff(const std::string& name, TensorView<const float, 2> weights,
                            const MatrixCalibration& calibration, const InputBasis& basis,
@@ -296,8 +297,13 @@ MatrixPayoff matrix_payoff(const std::string& name, TensorView<const float, 2> w
   }
   const std::size_t rows = weights.extent(0);
   const std::size_t channels = basis.padded_features();
-  const auto energy = detail::weight_energy(name, weights, calibration.inputs(), executor);
+  if (!(importance >= 0.0) || !std::isfinite(importance)) {
+    throw Error(name, "an importance of " + std::to_string(importance),
+                "give a number of 0 or more");
+  }
+  // Wrong moments are found first: they would spoil what the weights are judged by.
   const PanelFeedback feedback(calibration, basis, rows, executor);
+  const auto energy = detail::weight_energy(name, weights, calibration.inputs(), executor);
   MatrixPayoff payoff;
   payoff.panel_energy = calibration.has_gradients()
                             ? detail::panel_energies(weights, calibration, channels)
@@ -307,7 +313,9 @@ MatrixPayoff matrix_payoff(const std::string& name, TensorView<const float, 2> w
     payoff.panel_group.push_back(feedback.group_of(p));
   }
   for (const ErrorFeedback* group : feedback.groups()) {
-    payoff.block_moment.push_back(detail::block_moments(group, channels));
+    // A group whose gradients are all 0 loses nothing; without gradients every channel counts.
+    payoff.block_moment.push_back(
+        detail::block_moments(group, channels, calibration.has_gradients() ? 0.0 : 1.0));
   }
   payoff.noise = detail::measured_noise(name, weights, basis, feedback, families, executor);
   return payoff;

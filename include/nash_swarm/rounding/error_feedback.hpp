@@ -1,8 +1,11 @@
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <limits>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <Eigen/Cholesky>
@@ -23,8 +26,10 @@ class ErrorFeedback {
   ///
   /// Damping: the mean moment divided by √(inputs seen) is added to every channel, as large as the
   /// noise of moments that are estimated from so many inputs; at least 1e-4 of the mean moment, so
-  /// that channels which are never used stay well-conditioned.
-  /// @throws Error if the moments are those of another matrix. O(in³)
+  /// that channels which are never used stay well-conditioned, and more where rounding has left the
+  /// moments indefinite.
+  /// @throws Error if the moments are those of another matrix, or those of no inputs: not finite
+  /// (named by channels) or far from positive semidefinite. O(in³)
   /// @tparam Moment second moments such as InputMoment or GroupMoment
   template <class Moment>
   ErrorFeedback(const Moment& moment, const InputBasis& basis)
@@ -34,12 +39,23 @@ class ErrorFeedback {
                                      " channels for a basis of " +
                                      std::to_string(basis.in_features()));
     }
-    if (moment.count() == 0 || !(moment.trace() > 0.0)) return;
-    Moments damped = rotated(moment, basis);
+    if (moment.count() == 0) return;
+    const double largest = largest_mean_square(moment);
+    if (largest < std::numeric_limits<double>::min()) return;  // zeros
+    // In units of a power of 4, whose root is exact, float32 holds moments of any size.
+    const int exponent = std::ilogb(largest) / 2 * 2;
+    Moments damped = rotated(moment, basis, std::ldexp(1.0, -exponent));
     const double mean = damped.trace() / static_cast<double>(channels_);
-    const double share = 1.0 / std::sqrt(static_cast<double>(moment.count()));
-    damped.diagonal().array() += mean * std::max(share, 1e-4);
-    factorise(damped);
+    double damping = 0.0;
+    double next = std::max(1.0 / std::sqrt(static_cast<double>(moment.count())), 1e-4);
+    do {
+      if (damping > 1.0) {
+        throw Error(moment.name(), "the moments are not positive semidefinite",
+                    "gather them again, from the inputs themselves");
+      }
+      damped.diagonal().array() += mean * (next - damping);
+      damping = std::exchange(next, 10.0 * next);
+    } while (!factorise(damped, exponent));
   }
 
   std::size_t channels() const noexcept { return channels_; }
@@ -58,15 +74,33 @@ class ErrorFeedback {
 
   static Eigen::Index index(std::size_t value) noexcept { return static_cast<Eigen::Index>(value); }
 
-  /// RᵀHR: both sides of H in the basis.
+  /// @throws Error for a moment that is not finite, or a negative mean square
   template <class Moment>
-  static Moments rotated(const Moment& moment, const InputBasis& basis) {
+  static double largest_mean_square(const Moment& moment) {
+    double largest = 0.0;
+    for (std::size_t a = 0; a < moment.in_features(); ++a) {
+      for (std::size_t b = 0; b <= a; ++b) {
+        const double value = moment(a, b);
+        if (std::isfinite(value) && (a != b || value >= 0.0)) continue;
+        throw Error(moment.name(),
+                    "the moment of channels [" + std::to_string(a) + ", " + std::to_string(b) +
+                        "] is " + std::to_string(value),
+                    "check the inputs that it was gathered from");
+      }
+      largest = std::max(largest, moment(a, a));
+    }
+    return largest;
+  }
+
+  /// RᵀHR times a factor: both sides of H in the basis.
+  template <class Moment>
+  static Moments rotated(const Moment& moment, const InputBasis& basis, double factor) {
     const std::size_t in = basis.in_features();
     const std::size_t channels = basis.padded_features();
     std::vector<float> row(in);
     std::vector<float> half(in * channels);  // H·R
     for (std::size_t a = 0; a < in; ++a) {
-      for (std::size_t b = 0; b < in; ++b) row[b] = static_cast<float>(moment(a, b));
+      for (std::size_t b = 0; b < in; ++b) row[b] = static_cast<float>(factor * moment(a, b));
       to_basis_unscaled(basis, row.data(), 1, half.data() + a * channels);
     }
     Moments result(index(channels), index(channels));
@@ -83,17 +117,19 @@ class ErrorFeedback {
   }
 
   /// H = UDUᵀ with U unit upper triangular: the Cholesky factor of H in reversed order.
-  void factorise(const Moments& damped) {
+  /// @param damped H in units of 2^exponent
+  /// @return false if H is not positive definite
+  bool factorise(const Moments& damped, int exponent) {
     const Moments reversed = damped.reverse();
     const Eigen::LLT<Moments> cholesky(reversed);
     const Moments lower = cholesky.matrixL();
-    if (cholesky.info() != Eigen::Success || !lower.allFinite()) return;
+    if (cholesky.info() != Eigen::Success || !lower.allFinite()) return false;
     factor_.resize(channels_ * channels_);
     reach_.resize(channels_);
     const std::size_t last = channels_ - 1;
     for (std::size_t j = 0; j < channels_; ++j) {
       const double pivot = lower(index(last - j), index(last - j));
-      weight_[j] = pivot * pivot;
+      weight_[j] = std::ldexp(pivot * pivot, exponent);
       // Column j of U holds what the errors of i < j add to the target of j.
       for (std::size_t i = 0; i < j; ++i) {
         const double share = lower(index(last - i), index(last - j)) / pivot;
@@ -101,6 +137,7 @@ class ErrorFeedback {
         reach_[i] += share * share / static_cast<double>(channels_);
       }
     }
+    return true;
   }
 
   std::size_t channels_;

@@ -28,7 +28,25 @@ struct PackedStorage {
   std::vector<std::uint8_t> run_table;
 };
 
+/// Up to here no sum over a rotation block, and no value of a code times its scale, is beyond
+/// float32.
+inline constexpr float largest_weight = 0x1p118f;
+
 inline namespace NASH_SWARM_TARGET {
+
+/// @throws Error naming the first weight of a row that is NaN, infinite or too large
+inline void check_weights(const std::string& name, TensorView<const float, 2> weights,
+                          std::size_t row) {
+  for (std::size_t k = 0; k < weights.extent(1); ++k) {
+    const float value = weights(row, k);
+    if (std::fabs(value) <= largest_weight) continue;
+    const std::string place = " at [" + std::to_string(row) + ", " + std::to_string(k) + "]";
+    if (std::isfinite(value)) {
+      throw Error(name, "a weight beyond 2^118" + place, "scale the weights down");
+    }
+    throw Error(name, (std::isnan(value) ? "NaN" : "infinity") + place, "repair the weights");
+  }
+}
 
 /// Brings the rows of one panel into the basis, at their true length.
 inline void rotate_panel(const std::string& name, TensorView<const float, 2> weights,
@@ -36,27 +54,11 @@ inline void rotate_panel(const std::string& name, TensorView<const float, 2> wei
                          AlignedBuffer<float>& rotated) {
   const std::size_t channels = basis.padded_features();
   for (std::size_t row = 0; row < rows; ++row) {
+    check_weights(name, weights, first_row + row);
     float* target = rotated.data() + row * channels;
     const float* source = weights.data() + (first_row + row) * weights.stride(0);
-    for (std::size_t k = 0; k < weights.extent(1); ++k) {
-      const float value = source[k * weights.stride(1)];
-      if (!std::isfinite(value)) {
-        throw Error(name,
-                    std::string(std::isnan(value) ? "NaN" : "infinity") + " at [" +
-                        std::to_string(first_row + row) + ", " + std::to_string(k) + "]",
-                    "repair the weights");
-      }
-    }
     to_basis_unscaled(basis, source, weights.stride(1), target);
-    for (std::size_t k = 0; k < channels; ++k) {
-      target[k] *= basis.rotation_scale();
-      if (!std::isfinite(target[k])) {
-        throw Error(
-            name,
-            "the weights of row " + std::to_string(first_row + row) + " are too large to rotate",
-            "scale them down");
-      }
-    }
+    for (std::size_t k = 0; k < channels; ++k) target[k] *= basis.rotation_scale();
   }
 }
 
@@ -99,7 +101,8 @@ inline namespace NASH_SWARM_TARGET {
 /// @param weights [out, in]
 /// @param cells format of every block of 16 rows × 64 channels of the basis
 /// @param feedback of the inputs in this basis
-/// @throws Error for NaN or infinity (named by index), or shapes that do not fit
+/// @throws Error for NaN, infinity or a weight beyond 2^118 (named by index), or shapes that do not
+/// fit
 /// O(out · in · log rotation_block), with feedback O(out · in²); scratch memory of one panel per
 /// thread.
 template <Executor E>

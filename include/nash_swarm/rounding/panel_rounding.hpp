@@ -232,8 +232,8 @@ inline double target_width(std::span<const FormatId> formats, const ErrorFeedbac
 }
 
 /// Rounds the rows of a panel, by search where there are window codes. Scales are those of nearest
-/// rounding if all formats are scalar; a search works at the root mean square of the targets, which
-/// is right for the Gaussian weights of a rotated basis. Then scales are refitted by least squares.
+/// rounding if all formats are scalar; a search works at the root mean square of the targets, or
+/// at a larger scale where there are outliers. Then scales are refitted by least squares.
 /// @param rotated [16, channels]
 /// @param feedback nullptr for none
 /// @param codes receives [16, channels]
@@ -250,9 +250,8 @@ inline double round_panel_codes(const float* rotated, std::span<const FormatId> 
   PanelColumn alive;
   for (std::size_t row = 0; row < panel_rows; ++row) {
     const std::span<const float> source{rotated + row * channels, channels};
-    scales[row] = searched
-                      ? to_bfloat16(width * row_statistics(source, formats).root_mean_square)
-                      : round_row(source, formats, codes + row * channels);
+    scales[row] = searched ? to_bfloat16(search_scale(source, formats, width))
+                           : round_row(source, formats, codes + row * channels);
     // A row of zeros has no scale: it gets the codes nearest to 0.
     alive[row] = to_float(scales[row]) > 0.0f ? 1.0f : 0.0f;
     units[row] = alive[row] > 0.0f ? to_float(scales[row]) : 1.0f;

@@ -1,9 +1,11 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
 #include <limits>
 #include <span>
 
@@ -59,10 +61,16 @@ struct ClipPoint {
     if constexpr (ScalarFormat<F>) {
       return F::unit * static_cast<float>(F::value(F::nearest(1e30f)));
     } else {
-      return F::unit * 126.0f;
+      int largest = 0;
+      for (unsigned window = 0; window < 1u << F::window_bits; ++window) {
+        largest = std::max(largest, std::abs(int{F::value(static_cast<std::uint16_t>(window))}));
+      }
+      return F::unit * static_cast<float>(largest);
     }
   }
 };
+
+using ClipPoints = std::array<float, format_count>;
 
 inline constexpr auto nearest_table = Formats::map<NearestBlock>();
 
@@ -93,9 +101,13 @@ struct RowStatistics {
   float clip_free = 0.0f;  ///< the scale that clips no weight
 };
 
+inline const ClipPoints& clip_points() noexcept {
+  static const ClipPoints points = Formats::map<ClipPoint>();
+  return points;
+}
+
 inline RowStatistics row_statistics(std::span<const float> weights,
                                     std::span<const FormatId> formats) noexcept {
-  static const auto clip_points = Formats::map<ClipPoint>();
   RowStatistics row;
   std::size_t count = 0;
   double energy = 0.0;
@@ -107,13 +119,50 @@ inline RowStatistics row_statistics(std::span<const float> weights,
       energy += static_cast<double>(weight) * static_cast<double>(weight);
       largest = std::max(largest, std::fabs(weight));
     }
-    row.clip_free = std::max(row.clip_free, largest / clip_points[index]);
+    row.clip_free = std::max(row.clip_free, largest / clip_points()[index]);
     count += block_channels;
   }
   if (count != 0) {
     row.root_mean_square = static_cast<float>(std::sqrt(energy / static_cast<double>(count)));
   }
   return row;
+}
+
+/// What the weights of a row would lose at a scale: noise, and what is clipped.
+inline double expected_loss_at(double scale, std::span<const float> weights,
+                               std::span<const FormatId> formats) noexcept {
+  double loss = 0.0;
+  for (std::size_t b = 0; b < formats.size(); ++b) {
+    const std::size_t index = format_index(formats[b]);
+    if (format_table[index].block_bytes == 0) continue;
+    const double clip = scale * static_cast<double>(clip_points()[index]);
+    const double noise = format_table[index].gaussian_noise * scale * scale;
+    loss += static_cast<double>(block_channels) * noise;
+    for (const float weight : weights.subspan(b * block_channels, block_channels)) {
+      const double clipped = std::max(0.0, std::fabs(static_cast<double>(weight)) - clip);
+      loss += clipped * clipped;
+    }
+  }
+  return loss;
+}
+
+/// The scale at which the weights of a row are searched for: `width` times their root mean square,
+/// right for the Gaussian weights of a rotated basis, or, where outliers would lose more by being
+/// clipped than all weights by a coarser scale, that times a power of 2.
+inline float search_scale(std::span<const float> weights, std::span<const FormatId> formats,
+                          float width) noexcept {
+  const RowStatistics row = row_statistics(weights, formats);
+  float best = width * row.root_mean_square;
+  double least = expected_loss_at(static_cast<double>(best), weights, formats);
+  for (float scale = best; scale > 0.0f && scale < row.clip_free;) {
+    scale *= 2.0f;
+    const double loss = expected_loss_at(static_cast<double>(scale), weights, formats);
+    if (loss < least) {
+      least = loss;
+      best = scale;
+    }
+  }
+  return best;
 }
 
 }  // namespace NASH_SWARM_TARGET
