@@ -247,10 +247,10 @@ TEST_CASE("viterbi: codes on long streams with a free start are as good as codes
                   {"b3_l8", 16.67},     {"b3_hash16", 17.3}, {"b3_hash32", 17.7},
                   {"b4_l6", 21.56},     {"b4_l8", 22.09},    {"b4_hash16", 21.7},
                   {"b4_hash32", 23.4}};
-  for (const auto& [name, decibels] : expected) {
-    CAPTURE(name);
-    const WindowTable& table = ns::detail::window_table(ns::format_index(name));
+  for (const auto& code : expected) {
+    CAPTURE(code.name);
+    const WindowTable& table = ns::detail::window_table(ns::format_index(code.name));
     const int streams = table.window_bits > 8 ? 16 : 64;
-    CHECK(free_stream_decibels(table, streams) > decibels - 0.15);
+    CHECK(free_stream_decibels(table, streams) > code.decibels - 0.15);
   }
 }
