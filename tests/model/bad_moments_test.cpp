@@ -132,11 +132,12 @@ TEST_CASE("bad moments: singular ones lower the error of the output and keep the
     const char* name;
     const Row& x;
   };
-  for (const auto& [name, x] : {Named{"dead", dead}, Named{"same", same}, Named{"few", few},
-                                Named{"one", one}, Named{"outlier", outlier}}) {
+  for (const Named& named : {Named{"dead", dead}, Named{"same", same}, Named{"few", few},
+                             Named{"one", one}, Named{"outlier", outlier}}) {
+    const Row& x = named.x;
     const InputMoment moment = moment_of(x);
     for (const char* format : {"b2_l2", "b2_l6", "b3_hash16", "linear8"}) {
-      CAPTURE(std::string(name));
+      CAPTURE(named.name);
       CAPTURE(std::string(format));
       const InputMoment unknown("w", in);
       const auto made = packed(moment, format);
