@@ -3,10 +3,11 @@
 #include <bit>
 #include <cmath>
 #include <functional>
-#include <limits>
 #include <span>
 #include <utility>
 #include <vector>
+
+#include <nash_swarm/calibration/importance.hpp>
 
 #include "gpt2/baseline_source.hpp"
 #include "gpt2/baselines.hpp"
@@ -29,7 +30,7 @@ class ImportanceSlice {
  public:
   /// Rows [begin, end), and one more on either side if neighbours count.
   ImportanceSlice(const WeightSource& source, std::size_t begin, std::size_t end, Importance kind)
-      : kind_(kind), importance_(source.in_features()), zeros_(source.in_features(), 0.0f) {
+      : kind_(kind), importance_(source.in_features()) {
     const bool neighbours = kind == Importance::with_neighbours;
     const std::size_t first = neighbours && begin > 0 ? begin - 1 : begin;
     const std::size_t last = neighbours && end < source.out_features() ? end + 1 : end;
@@ -56,19 +57,15 @@ class ImportanceSlice {
 
   void compute(std::size_t index) {
     const std::span<const float> row = row_at(index);
+    if (kind_ == Importance::with_neighbours) {
+      const std::span<const float> none;
+      nash_swarm::neighbour_importance(index > 0 ? row_at(index - 1) : none, row,
+                                       index + 1 < weights_.rows() ? row_at(index + 1) : none,
+                                       importance_);
+      return;
+    }
     std::transform(row.begin(), row.end(), importance_.begin(),
                    [](float weight) { return std::abs(weight); });
-    if (kind_ == Importance::magnitude) return;
-    const std::span<const float> up = index > 0 ? row_at(index - 1) : zeros_;
-    const std::span<const float> down = index + 1 < weights_.rows() ? row_at(index + 1) : zeros_;
-    for (std::size_t k = 0; k < row.size(); ++k) {
-      const float left = k > 0 ? row[k - 1] : 0.0f;
-      const float right = k + 1 < row.size() ? row[k + 1] : 0.0f;
-      const float factor = ((1.0f + std::abs(up[k])) * (1.0f + std::abs(down[k]))) *
-                           ((1.0f + std::abs(left)) * (1.0f + std::abs(right)));
-      // Bounded, since zero times infinity would be no number.
-      importance_[k] *= std::min(factor, std::numeric_limits<float>::max());
-    }
   }
 
   Importance kind_;
@@ -76,7 +73,6 @@ class ImportanceSlice {
   std::size_t above_ = 0;
   std::size_t below_ = 0;
   std::vector<float> importance_;
-  std::vector<float> zeros_;
 };
 
 /// Calls `visit(weights, importance)` for the rows of slices of the matrix, and adds up.

@@ -3,6 +3,7 @@
 /// Everything that a host needs to quantize its weights and to multiply by them; files are in io/.
 
 #include <nash_swarm/calibration/gradient_moment.hpp>
+#include <nash_swarm/calibration/importance.hpp>
 #include <nash_swarm/calibration/input_moment.hpp>
 #include <nash_swarm/calibration/matrix_calibration.hpp>
 #include <nash_swarm/matmul.hpp>

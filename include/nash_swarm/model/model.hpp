@@ -46,7 +46,8 @@ class Model {
   /// @param weights [out, in]
   /// @param calibration input moments that have seen nothing stand for H = I
   /// @param importance how much the model suffers from a relative error of this matrix's output;
-  /// a factor on what gradients say if there are any
+  /// a factor on what gradients say if there are any; `data_free_importance` is one that needs no
+  /// data
   /// @throws Error for a name used twice, or as `matrix_payoff` does
   template <Executor E>
   void add(const std::string& name, TensorView<const float, 2> weights,

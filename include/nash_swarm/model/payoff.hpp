@@ -297,13 +297,13 @@ MatrixPayoff matrix_payoff(const std::string& name, TensorView<const float, 2> w
   }
   const std::size_t rows = weights.extent(0);
   const std::size_t channels = basis.padded_features();
+  // Wrong moments are found first: they would spoil what the weights are judged by.
+  const PanelFeedback feedback(calibration, basis, rows, executor);
+  const auto energy = detail::weight_energy(name, weights, calibration.inputs(), executor);
   if (!(importance >= 0.0) || !std::isfinite(importance)) {
     throw Error(name, "an importance of " + std::to_string(importance),
                 "give a number of 0 or more");
   }
-  // Wrong moments are found first: they would spoil what the weights are judged by.
-  const PanelFeedback feedback(calibration, basis, rows, executor);
-  const auto energy = detail::weight_energy(name, weights, calibration.inputs(), executor);
   MatrixPayoff payoff;
   payoff.panel_energy = calibration.has_gradients()
                             ? detail::panel_energies(weights, calibration, channels)

@@ -1,0 +1,86 @@
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <limits>
+#include <span>
+#include <vector>
+
+#include <nash_swarm/core/config.hpp>
+#include <nash_swarm/core/executor.hpp>
+#include <nash_swarm/core/tensor_view.hpp>
+
+namespace nash_swarm {
+inline namespace NASH_SWARM_TARGET {
+
+/// Importance of one row's weights w among their neighbours n above, below, left and right:
+/// |w|·Π(1 + |n|), or the largest float if that is beyond it. Needs no data.
+/// @param row [in]
+/// @param above the row before it [in]; empty for none
+/// @param below the row after it [in]; empty for none
+/// @param importance receives [in]
+inline void neighbour_importance(std::span<const float> above, std::span<const float> row,
+                                 std::span<const float> below,
+                                 std::span<float> importance) noexcept {
+  constexpr float largest = std::numeric_limits<float>::max();
+  const auto factor = [](std::span<const float> weights, std::size_t k) {
+    return k < weights.size() ? 1.0f + std::abs(weights[k]) : 1.0f;
+  };
+  for (std::size_t k = 0; k < row.size(); ++k) {
+    const float left = k > 0 ? factor(row, k - 1) : 1.0f;
+    const float crowd = (factor(above, k) * factor(below, k)) * (left * factor(row, k + 1));
+    // Bounded before and after: zero times infinity would be no number.
+    importance[k] = std::min(std::abs(row[k]) * std::min(crowd, largest), largest);
+  }
+}
+
+/// How much a matrix matters as far as its weights alone tell, for hosts without data: the mean
+/// square of their importances, as the `importance` of `Model::add`.
+///
+///     model.add(name, weights, InputMoment(name, in), executor,
+///               data_free_importance(weights, executor));
+///
+/// Without it an error counts by its share of the matrix's output, whatever that does to the model;
+/// with it, matrices of large weights count more. (Bundled model without data, 8,192 tokens of
+/// valid.txt, plans of 2.5, 3 and 4 bits with tables: KLD .181, .154, .038 without importance,
+/// .206, .076, .020 with the mean of the weights' importances, .217, .059, .015 with their mean
+/// square, as here. Diagonal moments made of the importances of a channel's weights bring nothing:
+/// within 4 % either way.)
+/// @param weights [out, in]
+/// @return 0 or more; NaN if a weight is, which `Model::add` refuses by its place
+template <Executor E>
+double data_free_importance(TensorView<const float, 2> weights, E& executor) {
+  const std::size_t rows = weights.extent(0);
+  const std::size_t columns = weights.extent(1);
+  if (rows == 0 || columns == 0) return 0.0;
+  std::vector<double> sums(rows);
+  constexpr std::size_t band = 64;
+  executor.run((rows + band - 1) / band, [&](std::size_t task) {
+    const std::size_t first = task * band;
+    const std::size_t last = std::min(rows, first + band);
+    std::vector<float> above, row(columns), below, importance(columns);
+    const auto read = [&](std::size_t index, std::vector<float>& target) {
+      target.resize(columns);
+      for (std::size_t k = 0; k < columns; ++k) target[k] = weights(index, k);
+    };
+    if (first > 0) read(first - 1, above);
+    read(first, row);
+    for (std::size_t r = first; r < last; ++r) {
+      below.clear();
+      if (r + 1 < rows) read(r + 1, below);
+      neighbour_importance(above, row, below, importance);
+      for (const float value : importance) {
+        sums[r] += static_cast<double>(value) * static_cast<double>(value);
+      }
+      above.swap(row);
+      row.swap(below);
+    }
+  });
+  double sum = 0.0;
+  for (const double row : sums) sum += row;
+  return sum / static_cast<double>(rows) / static_cast<double>(columns);
+}
+
+}  // namespace NASH_SWARM_TARGET
+}  // namespace nash_swarm
