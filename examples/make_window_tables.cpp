@@ -18,6 +18,6 @@ int main(int argc, char** argv) {
       found = true;
       std::fputs(window_tables::array_text(shape, window_tables::optimised(shape)).c_str(), stdout);
     }
-    if (!found) throw nash_swarm::Error("--only", "no table \"" + only + "\"", "use b2_l4 to b4_l8");
+    if (!found) throw nash_swarm::Error("--only", "no table \"" + only + "\"", "use b1_l4 to b4_l8");
   });
 }

@@ -27,7 +27,7 @@ struct TextOptions {
     app.add_option("--context", context, "Tokens per window (the model's context)")
         ->check(CLI::PositiveNumber);
     app.add_option("--max-tokens", max_tokens,
-                   "Most tokens to score (all; 32768 of the bundled text)")
+                   "Most tokens to score (all; 12288 of the bundled text)")
         ->check(CLI::PositiveNumber);
     app.add_option("--samples", samples, "Texts (lines) of the paper protocol")
         ->check(CLI::PositiveNumber)
@@ -37,7 +37,7 @@ struct TextOptions {
   /// @throws nash_swarm::Error if the text cannot be read or is too short
   gpt2::EvaluationText read(const CLI::App& app, const gpt2::Tokenizer& tokenizer,
                             std::size_t n_ctx) const {
-    constexpr std::size_t default_tokens = 32768;
+    constexpr std::size_t default_tokens = 12288;
     const bool bundled = app.count("--text") == 0;
     const std::size_t most = max_tokens == 0 && bundled ? default_tokens : max_tokens;
     const std::string text = gpt2::read_text_file(file);

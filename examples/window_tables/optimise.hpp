@@ -12,7 +12,8 @@ struct Shape {
   unsigned window_bits;
 };
 
-inline constexpr Shape shapes[] = {{2, 4}, {3, 4}, {2, 6}, {3, 6}, {4, 6}, {2, 8}, {3, 8}, {4, 8}};
+inline constexpr Shape shapes[] = {{1, 4}, {2, 4}, {3, 4}, {1, 6}, {2, 6}, {3, 6},
+                                   {4, 6}, {1, 8}, {2, 8}, {3, 8}, {4, 8}};
 
 /// A table for weights of standard deviation 1.
 struct Table {

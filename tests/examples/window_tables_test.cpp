@@ -20,6 +20,7 @@ bool makes(const window_tables::Shape& shape, const nash_swarm::WindowValues<Win
 }  // namespace
 
 TEST_CASE("window tables: the program makes the tables of the library") {
+  CHECK(makes({1, 4}, nash_swarm::window_tables::b1_l4));
   CHECK(makes({2, 4}, nash_swarm::window_tables::b2_l4));
   CHECK(makes({3, 4}, nash_swarm::window_tables::b3_l4));
 }

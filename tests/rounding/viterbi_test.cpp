@@ -106,7 +106,8 @@ double free_stream_decibels(const WindowTable& table, int streams) {
       }
     }
     const auto& last = costs[length];
-    auto group = static_cast<std::size_t>(std::min_element(last.begin(), last.end()) - last.begin());
+    auto group =
+        static_cast<std::size_t>(std::min_element(last.begin(), last.end()) - last.begin());
     for (std::size_t i = length; i-- > 0;) {
       std::size_t best = group;
       for (std::size_t w = group; w < groups << bits; w += groups) {
@@ -206,10 +207,10 @@ TEST_CASE("viterbi: the noise of every window code on Gaussian weights") {
     const ns::Format& format = ns::format_table[f];
     if (format.family == ns::WindowFamily::none) continue;
     CAPTURE(format.name);
-    std::mt19937_64 engine(f);
+    std::mt19937_64 engine(static_cast<unsigned>(format.id));
     TileSearch search(ns::default_instruction_set());
     const WindowTable& table = ns::detail::window_table(f);
-    constexpr int tiles = 24;
+    constexpr int tiles = 48;
     double noise = 0.0;
     double energy = 0.0;
     for (int i = 0; i < tiles; ++i) {
@@ -219,9 +220,8 @@ TEST_CASE("viterbi: the noise of every window code on Gaussian weights") {
       search.run(table, tile, windows.data());
       noise += cost(table, tile, windows);
     }
-    const double decibels =
-        10.0 * std::log10(noise / energy / format.gaussian_noise);
-    CHECK(std::fabs(decibels) < 0.3);  // 3,072 samples
+    const double decibels = 10.0 * std::log10(noise / energy / format.gaussian_noise);
+    CHECK(std::fabs(decibels) < 0.3);  // 6,144 samples
   }
 }
 
@@ -236,17 +236,17 @@ TEST_CASE("viterbi: tiles of zeros and channels that cost nothing") {
   CHECK(cost(table, tile, windows) < 0.1 * ns::tile_weights);
 }
 
-TEST_CASE("viterbi: codes on long streams with a free start are as good as codes of their kind are") {
+TEST_CASE(
+    "viterbi: codes on long streams with a free start are as good as codes of their kind are") {
   // Signal-to-noise ratios of L-bit windows in dB, on streams of 256 whose start is not counted.
   const struct {
     const char* name;
     double decibels;
-  } expected[] = {{"b1_hash16", 5.8},   {"b1_hash32", 5.7},  {"b2_l4", 10.32},
-                  {"b2_l6", 10.80},     {"b2_l8", 10.99},    {"b2_hash16", 11.6},
-                  {"b2_hash32", 11.7},  {"b3_l4", 15.63},    {"b3_l6", 16.27},
-                  {"b3_l8", 16.67},     {"b3_hash16", 17.3}, {"b3_hash32", 17.7},
-                  {"b4_l6", 21.56},     {"b4_l8", 22.09},    {"b4_hash16", 21.7},
-                  {"b4_hash32", 23.4}};
+  } expected[] = {{"b1_hash16", 5.8},  {"b1_hash32", 5.7},  {"b1_l4", 5.2},      {"b1_l6", 5.4},
+                  {"b1_l8", 5.6},      {"b2_l4", 10.32},    {"b2_l6", 10.80},    {"b2_l8", 10.99},
+                  {"b2_hash16", 11.6}, {"b2_hash32", 11.7}, {"b3_l4", 15.63},    {"b3_l6", 16.27},
+                  {"b3_l8", 16.67},    {"b3_hash16", 17.3}, {"b3_hash32", 17.7}, {"b4_l6", 21.56},
+                  {"b4_l8", 22.09},    {"b4_hash16", 21.7}, {"b4_hash32", 23.4}};
   for (const auto& code : expected) {
     CAPTURE(code.name);
     const WindowTable& table = ns::detail::window_table(ns::format_index(code.name));

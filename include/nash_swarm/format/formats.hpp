@@ -27,14 +27,14 @@ struct FormatList {
 
 /// The formats of the library, by bytes. A new one is one struct and one entry here.
 using Formats =
-    FormatList<PrunedCode, HashCode<Hash16, 2>, HashCode<Hash32, 2>, HashCode<Hash16, 3>,
-               HashCode<Hash32, 3>, ScalarCode<2>, TableCode<2, 4>, TableCode<2, 6>,
-               TableCode<2, 8>, HashCode<Hash16, 4>, HashCode<Hash32, 4>, HashCode<Hash16, 5>,
-               HashCode<Hash32, 5>, ScalarCode<3>, TableCode<3, 4>, TableCode<3, 6>,
-               TableCode<3, 8>, HashCode<Hash16, 6>, HashCode<Hash32, 6>, HashCode<Hash16, 7>,
-               HashCode<Hash32, 7>, ScalarCode<4>, TableCode<4, 6>, TableCode<4, 8>,
-               HashCode<Hash16, 8>, HashCode<Hash32, 8>, LinearCode<5>, LinearCode<6>,
-               LinearCode<8>, RawCode>;
+    FormatList<PrunedCode, TableCode<1, 4>, TableCode<1, 6>, TableCode<1, 8>, HashCode<Hash16, 2>,
+               HashCode<Hash32, 2>, HashCode<Hash16, 3>, HashCode<Hash32, 3>, ScalarCode<2>,
+               TableCode<2, 4>, TableCode<2, 6>, TableCode<2, 8>, HashCode<Hash16, 4>,
+               HashCode<Hash32, 4>, HashCode<Hash16, 5>, HashCode<Hash32, 5>, ScalarCode<3>,
+               TableCode<3, 4>, TableCode<3, 6>, TableCode<3, 8>, HashCode<Hash16, 6>,
+               HashCode<Hash32, 6>, HashCode<Hash16, 7>, HashCode<Hash32, 7>, ScalarCode<4>,
+               TableCode<4, 6>, TableCode<4, 8>, HashCode<Hash16, 8>, HashCode<Hash32, 8>,
+               LinearCode<5>, LinearCode<6>, LinearCode<8>, RawCode>;
 
 }  // namespace NASH_SWARM_TARGET
 
@@ -66,8 +66,8 @@ struct FormatTable {
       family = F::family;
       twice_bits = F::twice_bits;
     }
-    return {F::id, F::name, F::block_bytes, F::unit, F::gaussian_noise, family, twice_bits,
-            &F::decode, &F::encode};
+    return {F::id,  F::name,    F::block_bytes, F::unit,   F::gaussian_noise,
+            family, twice_bits, &F::decode,     &F::encode};
   }
 };
 }  // namespace NASH_SWARM_TARGET

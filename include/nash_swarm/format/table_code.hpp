@@ -21,11 +21,14 @@ struct TableOf;
     static constexpr std::string_view name = "b" #Bits "_l" #WindowBits;             \
     static constexpr const auto& table = window_tables::b##Bits##_l##WindowBits;     \
   }
+NASH_SWARM_TABLE(1, 4);
 NASH_SWARM_TABLE(2, 4);
 NASH_SWARM_TABLE(3, 4);
+NASH_SWARM_TABLE(1, 6);
 NASH_SWARM_TABLE(2, 6);
 NASH_SWARM_TABLE(3, 6);
 NASH_SWARM_TABLE(4, 6);
+NASH_SWARM_TABLE(1, 8);
 NASH_SWARM_TABLE(2, 8);
 NASH_SWARM_TABLE(3, 8);
 NASH_SWARM_TABLE(4, 8);

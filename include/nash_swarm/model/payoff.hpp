@@ -177,15 +177,14 @@ std::array<double, format_count> measured_widening(
 
 /// Formats that are measured for a family, by falling noise. Scalar ones are all measured. What
 /// widens targets is the size of errors and not the family, so of window codes those are measured
-/// that are searched fast: tables with windows of 8, and below their 2 bits 1 bit of a hash.
+/// that are searched fast: tables with windows of 8.
 inline std::vector<std::size_t> measured_formats(WindowFamily family) {
   std::vector<std::size_t> measured;
   for (std::size_t f = 0; f < format_count; ++f) {
     const Format& format = format_table[f];
+    const bool scalar = format.family == WindowFamily::none;
     const bool table = format.family == WindowFamily::table && format.name.ends_with("_l8");
-    const bool own = format.family == family &&
-                     (family == WindowFamily::none || format.twice_bits == 2);
-    if (own || (family != WindowFamily::none && table)) measured.push_back(f);
+    if (family == WindowFamily::none ? scalar : table) measured.push_back(f);
   }
   std::sort(measured.begin(), measured.end(), [](std::size_t a, std::size_t b) {
     return format_table[a].gaussian_noise > format_table[b].gaussian_noise;

@@ -133,9 +133,7 @@ class PanelRounding {
   void round_tile(const WindowTable& table, std::size_t first, TileSearch& search) {
     TileTargets targets;
     for (std::size_t k = 0; k < tile_channels; ++k) targets.weight[k] = tile_weight(first, k);
-    for (std::size_t row = 0; row < panel_rows; ++row) {
-      plan_row(first, row, targets.target.data() + row * tile_channels);
-    }
+    plan_tile(first, targets.target);
     std::array<std::uint16_t, tile_weights> windows;
     search.run(table, targets, windows.data());
     for (std::size_t row = 0; row < panel_rows; ++row) {
@@ -165,14 +163,20 @@ class PanelRounding {
     return static_cast<float>(weight);
   }
 
-  /// The targets of a row in a tile: what its weights would have to become to make good for the
-  /// errors before the tile (the solution of the tile's triangular part of the feedback).
-  void plan_row(std::size_t first, std::size_t row, float* targets) const noexcept {
-    std::array<float, tile_channels> change;
+  /// The targets of a tile: what its weights would have to become to make good for the errors
+  /// before it (the solution of the tile's triangular part of the feedback).
+  void plan_tile(std::size_t first, std::array<float, tile_weights>& targets) const noexcept {
+    std::array<PanelColumn, tile_channels> change;
     for (std::size_t k = 0; k < tile_channels; ++k) {
-      change[k] = moved_[first + k][row];
-      for (std::size_t i = 0; i < k; ++i) change[k] -= share(first + i, first + k) * change[i];
-      targets[k] = alive_[row] * (weights_[first + k][row] + change[k]);
+      change[k] = moved_[first + k];
+      for (std::size_t i = 0; i < k; ++i) {
+        const float part = share(first + i, first + k);
+        for (std::size_t row = 0; row < panel_rows; ++row) change[k][row] -= part * change[i][row];
+      }
+      for (std::size_t row = 0; row < panel_rows; ++row) {
+        targets[row * tile_channels + k] =
+            alive_[row] * (weights_[first + k][row] + change[k][row]);
+      }
     }
   }
 

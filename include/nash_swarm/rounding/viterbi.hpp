@@ -100,7 +100,7 @@ inline const WindowTable& window_table(std::size_t format) {
 /// not too dear, the search is repeated with finer prices.
 class TileSearch {
  public:
-  explicit TileSearch(InstructionSet set) : step_(viterbi_step_for(set)) {}
+  explicit TileSearch(InstructionSet set) : functions_(viterbi_functions_for(set)) {}
 
   /// @param windows receives [128]
   void run(const WindowTable& table, const TileTargets& targets, std::uint16_t* windows) {
@@ -126,8 +126,7 @@ class TileSearch {
   /// Weights on either side of the seam that the first pass looks at.
   static constexpr std::size_t overlap = 32;
   static constexpr double usual_cost = 6.0;
-  static constexpr int place_fraction = 8;  ///< targets count eighths of places
-  static constexpr int price_shift = 18;
+  static constexpr int place_fraction = GapPrice::place_fraction;
   static constexpr unsigned softest = 16;  ///< at which all prices are 0
 
   unsigned bits(std::size_t step) const noexcept { return stream_bits(table_->twice_bits, step); }
@@ -154,43 +153,24 @@ class TileSearch {
                                   std::clamp(targets.target[step] * scale, -32768.0f, 32767.0f)));
       const double share = most > 0.0f ? static_cast<double>(targets.weight[k] / most) : 1.0;
       prices_[k] = static_cast<std::uint32_t>(std::min(
-          65000.0, share * usual_cost / (usual_gap * usual_gap) * (1 << price_shift)));
+          65000.0, share * usual_cost / (usual_gap * usual_gap) * (1 << GapPrice::price_shift)));
     }
   }
 
   /// @param softer binary places by which costs are to be less than usual
   void price_gaps(unsigned softer) noexcept {
     for (std::size_t step = 0; step < tile_weights; ++step) {
-      gaps_[step] = gap_costs(targets_[step], prices_[step % tile_channels] >> softer);
+      const int target = targets_[step];
+      const int nearest = std::clamp((target + place_fraction / 2) / place_fraction,
+                                     table_->first_place, table_->last_place);
+      // What even the nearest place costs does not matter; of targets out of reach it would be all.
+      const int least = portable::squared_gap(target - place_fraction * nearest);
+      functions_.price_gaps({target, nearest - GapCosts::reach, least,
+                             prices_[step % tile_channels] >> softer},
+                            gaps_[step]);
       // In the end, windows out of reach are better than none.
       gaps_[step].cost.back() = softer < softest ? too_dear : 0;
     }
-  }
-
-  GapCosts gap_costs(int target, std::uint32_t price) const noexcept {
-    constexpr std::uint32_t half = 1u << (price_shift - 1);
-    const int nearest = std::clamp((target + place_fraction / 2) / place_fraction,
-                                   table_->first_place, table_->last_place);
-    const int first = nearest - GapCosts::reach;
-    // What even the nearest place costs does not matter; of targets out of reach it would be all.
-    const int least = square(target - place_fraction * nearest);
-    GapCosts gaps;
-    gaps.first = static_cast<std::uint8_t>(first);
-    for (int i = 0; i < static_cast<int>(gaps.cost.size()); ++i) {
-      const int more = square(target - place_fraction * (first + i)) - least;
-      const std::uint32_t cost =
-          (static_cast<std::uint32_t>(std::clamp(more, 0, 65535)) * price + half) >> price_shift;
-      // Places wrap around: those that no value has are places of values far away.
-      const bool none = first + i < 0 || first + i > 255;
-      gaps.cost[static_cast<std::size_t>(i)] =
-          none ? too_dear : static_cast<std::uint8_t>(std::min<std::uint32_t>(cost, too_dear));
-    }
-    return gaps;
-  }
-
-  static int square(int gap) noexcept {
-    const int limited = std::clamp(gap, -32768, 32767);
-    return limited * limited;
   }
 
   ViterbiStep step_at(std::size_t step, std::size_t slot) noexcept {
@@ -205,7 +185,7 @@ class TileSearch {
 
   /// @return false if everything has become too dear
   bool advance(std::size_t step, std::size_t slot) noexcept {
-    least_ = step_(step_at(step, slot));
+    least_ = functions_.step(step_at(step, slot));
     return least_ != too_dear;
   }
 
@@ -251,7 +231,7 @@ class TileSearch {
     return costs(tile_weights)[seam_] != too_dear;
   }
 
-  ViterbiStepFunction step_;
+  ViterbiFunctions functions_;
   const WindowTable* table_ = nullptr;
   std::size_t stride_ = 0;
   AlignedBuffer<std::uint8_t> costs_;  // [129, stride] of the groups before every step

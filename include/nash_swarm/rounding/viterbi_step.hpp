@@ -27,13 +27,25 @@ inline constexpr std::uint8_t too_dear = 255;
 struct GapCosts {
   /// Places below and above the nearest that have an entry.
   static constexpr int reach = 31;
+  static constexpr int entries = 64;
 
-  alignas(64) std::array<std::uint8_t, 64> cost;
+  alignas(64) std::array<std::uint8_t, entries> cost;
   std::uint8_t first;
 
   std::uint8_t of(std::uint8_t place) const noexcept {
     return cost[std::min<std::uint8_t>(static_cast<std::uint8_t>(place - first), 63)];
   }
+};
+
+/// What the costs of a weight are made from. Targets count eighths of places.
+struct GapPrice {
+  static constexpr int place_fraction = 8;
+  static constexpr int price_shift = 18;
+
+  int target;
+  int first;            ///< place of the first entry; may be below 0
+  int least;            ///< squared gap that costs nothing
+  std::uint32_t price;  ///< of a squared gap, in units of 2^−18; at most 65,535
 };
 
 /// Bytes that a step may read after its costs.
@@ -69,6 +81,8 @@ struct ViterbiStep {
 };
 
 namespace portable {
+
+#include <nash_swarm/rounding/gap_costs.inc>
 
 /// @return the least of the new costs
 inline std::uint8_t viterbi_step(const ViterbiStep& step) noexcept {
@@ -111,17 +125,21 @@ inline std::uint8_t viterbi_step(const ViterbiStep& step) noexcept {
 #endif
 // clang-format on
 
-using ViterbiStepFunction = std::uint8_t (*)(const ViterbiStep&) noexcept;
+/// What a search is made of, in one instruction set.
+struct ViterbiFunctions {
+  void (*price_gaps)(const GapPrice&, GapCosts&) noexcept;
+  std::uint8_t (*step)(const ViterbiStep&) noexcept;
+};
 
-inline ViterbiStepFunction viterbi_step_for(InstructionSet set) noexcept {
+inline ViterbiFunctions viterbi_functions_for(InstructionSet set) noexcept {
 #if defined(NASH_SWARM_X86_REGIONS)
-  if (set == InstructionSet::avx512) return &avx512::viterbi_step;
-  if (set == InstructionSet::avx2) return &avx2::viterbi_step;
+  if (set == InstructionSet::avx512) return {&avx512::price_gaps, &avx512::viterbi_step};
+  if (set == InstructionSet::avx2) return {&avx2::price_gaps, &avx2::viterbi_step};
 #elif defined(NASH_SWARM_NEON)
-  if (set == InstructionSet::neon) return &neon::viterbi_step;
+  if (set == InstructionSet::neon) return {&neon::price_gaps, &neon::viterbi_step};
 #endif
   static_cast<void>(set);
-  return &portable::viterbi_step;
+  return {&portable::price_gaps, &portable::viterbi_step};
 }
 
 }  // namespace NASH_SWARM_TARGET
