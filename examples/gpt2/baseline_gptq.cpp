@@ -67,10 +67,10 @@ void round_row(std::span<float> weights, const RowMajorMatrix& factor, GroupedMa
   }
 }
 
-std::shared_ptr<GroupedMatrix> quantize(const std::shared_ptr<const WeightSource>& original,
-                                        const FloatMatrix& weights, const Moment& moment,
-                                        unsigned bits, std::size_t group, double damping,
-                                        nash_swarm::ThreadPool& pool) {
+std::shared_ptr<GroupedMatrix> quantize_with_feedback(
+    const std::shared_ptr<const WeightSource>& original, const FloatMatrix& weights,
+    const Moment& moment, unsigned bits, std::size_t group, double damping,
+    nash_swarm::ThreadPool& pool) {
   auto matrix = std::make_shared<GroupedMatrix>(original, bits, group);
   matrix->order = channels_by_moment(moment);
   const RowMajorMatrix factor = feedback_factor(moment, matrix->order, damping);
@@ -101,7 +101,7 @@ Baseline gptq(unsigned bits, std::size_t group, InputMoments moments) {
     std::shared_ptr<GroupedMatrix> best;
     double least = std::numeric_limits<double>::infinity();
     for (const double damping : {0.001, 0.003, 0.01, 0.03, 0.1}) {
-      auto matrix = quantize(original, weights, moment, bits, group, damping, pool);
+      auto matrix = quantize_with_feedback(original, weights, moment, bits, group, damping, pool);
       const double error = output_error(*matrix, weights, moment, pool);
       if (!best || error < least) {
         least = error;

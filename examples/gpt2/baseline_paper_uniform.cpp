@@ -10,12 +10,13 @@ namespace {
 
 using nash_swarm::TensorView;
 
-constexpr int largest_code = 7;
+constexpr int largest_uniform_code = 7;
 
 class UniformSource : public DerivedWeightSource {
  public:
   UniformSource(std::shared_ptr<const WeightSource> original, float largest_magnitude)
-      : DerivedWeightSource(std::move(original)), quantizer_(largest_magnitude, largest_code) {}
+      : DerivedWeightSource(std::move(original)),
+        quantizer_(largest_magnitude, largest_uniform_code) {}
 
   void read_rows(std::size_t begin, TensorView<float, 2> rows) const override {
     original().read_rows(begin, rows);

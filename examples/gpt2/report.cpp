@@ -16,11 +16,11 @@
 namespace gpt2 {
 namespace {
 
-using Json = nlohmann::ordered_json;
+using OrderedJson = nlohmann::ordered_json;
 
 template <class T>
-Json json_or_null(const std::optional<T>& value) {
-  return value ? Json(*value) : Json(nullptr);
+OrderedJson json_or_null(const std::optional<T>& value) {
+  return value ? OrderedJson(*value) : OrderedJson(nullptr);
 }
 
 double perplexity(const Evaluation& evaluation) {
@@ -39,7 +39,7 @@ std::optional<BestRival> best_rival_of(const std::vector<RateCurve>& curves, con
   return best_rival(curves, row.bits_per_weight());
 }
 
-Json to_json(const std::optional<BestRival>& rival, const ReportRow& row) {
+OrderedJson to_json(const std::optional<BestRival>& rival, const ReportRow& row) {
   if (!rival) return nullptr;
   return {{"method", rival->method},
           {"group", json_or_null(rival->group)},
@@ -47,9 +47,10 @@ Json to_json(const std::optional<BestRival>& rival, const ReportRow& row) {
           {"ratio", rival->kld / *row.evaluation->kld}};
 }
 
-Json to_json(const Report& report, const std::vector<RateCurve>& curves, const ReportRow& row) {
+OrderedJson to_json(const Report& report, const std::vector<RateCurve>& curves,
+                    const ReportRow& row) {
   const auto of_evaluation = [&row](auto value) {
-    return row.evaluation ? Json(value(*row.evaluation)) : Json(nullptr);
+    return row.evaluation ? OrderedJson(value(*row.evaluation)) : OrderedJson(nullptr);
   };
   return {{"method", row.method},
           {"group", json_or_null(row.group)},
@@ -73,12 +74,12 @@ Json to_json(const Report& report, const std::vector<RateCurve>& curves, const R
           {"quantize_seconds", json_or_null(row.quantize_seconds)},
           {"evaluate_seconds", of_evaluation([](const Evaluation& e) { return e.seconds; })},
           {"peak_memory_bytes", row.peak_memory_bytes},
-          {"certificate",
-           row.certificate ? nash_swarm::certificate_json(*row.certificate) : Json(nullptr)}};
+          {"certificate", row.certificate ? nash_swarm::certificate_json(*row.certificate)
+                                          : OrderedJson(nullptr)}};
 }
 
-Json to_json(const Report& report) {
-  Json json;
+OrderedJson to_json(const Report& report) {
+  OrderedJson json;
   json["model"] = {{"name", report.model},
                    {"parameters", report.parameters},
                    {"matrix_weights", report.matrix_weights},
@@ -97,7 +98,7 @@ Json to_json(const Report& report) {
                      {"perplexity", perplexity(*report.float_model)}};
   }
   json["without"] = report.without;
-  json["rows"] = Json::array();
+  json["rows"] = OrderedJson::array();
   const std::vector<RateCurve> curves = rate_curves(report.rows);
   for (const ReportRow& row : report.rows) json["rows"].push_back(to_json(report, curves, row));
   return json;
@@ -136,7 +137,8 @@ std::string format_row(const Report& report, const ReportRow& row) {
 /// For every row of ours, how far the best rival is behind.
 std::string format_rivals(const Report& report) {
   const std::vector<RateCurve> curves = rate_curves(report.rows);
-  if (std::none_of(curves.begin(), curves.end(), [](const auto& c) { return c.rival(); })) return {};
+  if (std::none_of(curves.begin(), curves.end(), [](const auto& c) { return c.rival(); }))
+    return {};
   std::string out;
   for (const ReportRow& row : report.rows) {
     if (row.method != "nash_swarm" || !row.evaluation || !row.evaluation->kld) continue;

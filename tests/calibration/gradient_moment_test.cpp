@@ -16,6 +16,7 @@
 #include "support/moments.hpp"
 #include "support/products.hpp"
 #include "support/random_matrix.hpp"
+#include "support/serial.hpp"
 
 namespace {
 
@@ -26,8 +27,7 @@ using nash_swarm::MatrixCalibration;
 using nash_swarm::test::message_of;
 using support::Row;
 using support::rows_of;
-
-nash_swarm::SerialExecutor serial;
+using support::serial;
 
 /// Two sequences of 30 tokens through a matrix of 32 × 70, two groups of rows.
 template <class E>

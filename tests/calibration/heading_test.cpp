@@ -15,6 +15,7 @@
 #include "io/support.hpp"
 #include "support/gaussian.hpp"
 #include "support/products.hpp"
+#include "support/serial.hpp"
 
 namespace {
 
@@ -24,15 +25,14 @@ using nash_swarm::test::message_of;
 using support::gaussian;
 using support::Row;
 using support::rows_of;
-
-nash_swarm::SerialExecutor serial;
+using support::serial;
 
 constexpr std::size_t components = 200;  // of the output
 constexpr std::size_t batch_tokens = 8;
 constexpr std::size_t columns = components * batch_tokens;
 
-/// Errors of matrices: a part that every seed repeats, planted by `coherent`, and one of its own for
-/// every seed, of mean square 1. Both pass through the tokens' random gains.
+/// Errors of matrices: a part that every seed repeats, planted by `coherent`, and one of its own
+/// for every seed, of mean square 1. Both pass through the tokens' random gains.
 struct Planted {
   std::vector<std::vector<double>> coherent;  // [matrices][directions]
 
@@ -40,7 +40,8 @@ struct Planted {
     std::mt19937_64 engine(seed);
     const auto draw = [&](std::size_t size) { return gaussian<double>(size, engine); };
     std::vector<std::vector<double>> directions;
-    for (std::size_t k = 0; k < coherent.front().size(); ++k) directions.push_back(draw(components));
+    for (std::size_t k = 0; k < coherent.front().size(); ++k)
+      directions.push_back(draw(components));
     std::vector<std::vector<double>> own;
     for (std::size_t r = 0; r < 2 * coherent.size(); ++r) own.push_back(draw(components));
     HeadingProducts products(coherent.size());
@@ -73,7 +74,8 @@ double cosine(const MeasuredHeadings& headings, std::size_t m, std::size_t n) {
 
 }  // namespace
 
-TEST_CASE("headings: planted coherent parts are recovered, and who is at right angles is left out") {
+TEST_CASE(
+    "headings: planted coherent parts are recovered, and who is at right angles is left out") {
   // 0 and 1 point the same way, 2 against them at 120 degrees; 3 is coherent alone, 4 is noise.
   const Planted planted{{{1.0, 0.0, 0.0},
                          {2.0, 0.0, 0.0},
@@ -132,9 +134,9 @@ TEST_CASE("headings: the factor is that of a positive semidefinite matrix next t
     for (std::size_t n = 0; n < m; ++n) {
       // Pairs that are sure keep their product.
       if (std::abs(products.product(m, n)) < 10.0 * products.standard_error(m, n)) continue;
-      const double kept = cosine(headings, m, n) *
-                          2.0 * std::sqrt(headings.coherent[m] * products.loss(m) *
-                                          headings.coherent[n] * products.loss(n));
+      const double kept = cosine(headings, m, n) * 2.0 *
+                          std::sqrt(headings.coherent[m] * products.loss(m) * headings.coherent[n] *
+                                    products.loss(n));
       CHECK(kept == doctest::Approx(products.product(m, n)).epsilon(0.25));
     }
   }

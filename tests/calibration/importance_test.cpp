@@ -13,6 +13,7 @@
 #include "io/support.hpp"
 #include "support/gaussian.hpp"
 #include "support/products.hpp"
+#include "support/serial.hpp"
 
 namespace {
 
@@ -21,8 +22,7 @@ using nash_swarm::InputMoment;
 using support::gaussian;
 using support::Row;
 using support::rows_of;
-
-nash_swarm::SerialExecutor serial;
+using support::serial;
 
 }  // namespace
 

@@ -11,15 +11,15 @@
 
 #include "io/support.hpp"
 #include "support/products.hpp"
+#include "support/serial.hpp"
 
 using nash_swarm::InputMoment;
-using nash_swarm::SerialExecutor;
 using nash_swarm::test::message_of;
 using support::Row;
 using support::rows_of;
+using support::serial;
 
 TEST_CASE("input moment: two batches by hand") {
-  SerialExecutor serial;
   InputMoment moment("q", 3);
   moment.add(rows_of({1, 2, 0, 3, -4, 0}, 3), serial);
   CHECK(moment.count() == 2);
@@ -45,7 +45,6 @@ TEST_CASE("input moment: without inputs it stands for the identity") {
 }
 
 TEST_CASE("input moment: strided inputs") {
-  SerialExecutor serial;
   const Row values = {1, 3, 2, -4};  // channels 2 × tokens 2
   InputMoment moment("q", 2);
   moment.add(rows_of(values, 2).transposed(), serial);
@@ -54,7 +53,6 @@ TEST_CASE("input moment: strided inputs") {
 }
 
 TEST_CASE("input moment: NaN and infinity are named by index") {
-  SerialExecutor serial;
   for (const float bad :
        {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
     Row values(5 * 70, 1.0f);
@@ -67,7 +65,6 @@ TEST_CASE("input moment: NaN and infinity are named by index") {
 }
 
 TEST_CASE("input moment: a wrong number of channels is refused") {
-  SerialExecutor serial;
   InputMoment moment("q", 3);
   CHECK(message_of([&] { moment.add(rows_of(Row(8), 4), serial); }) ==
         "q: calibration input of 4 channels for a matrix of 3");
@@ -76,7 +73,6 @@ TEST_CASE("input moment: a wrong number of channels is refused") {
 
 TEST_CASE("input moment: the same for any number of threads") {
   const Row values = support::random_inputs(50, 200, 1);
-  SerialExecutor serial;
   InputMoment expected("q", 200);
   expected.add(rows_of(values, 200), serial);
   for (const std::size_t threads : {1u, 2u, 3u}) {
@@ -88,7 +84,6 @@ TEST_CASE("input moment: the same for any number of threads") {
 }
 
 TEST_CASE("input moment: two halves merged are the whole, up to rounding") {
-  SerialExecutor serial;
   constexpr std::size_t in = 150;
   const Row values = support::random_inputs(40, in, 1);
   const auto rows = [&](std::size_t begin, std::size_t end) {
@@ -109,7 +104,6 @@ TEST_CASE("input moment: two halves merged are the whole, up to rounding") {
 }
 
 TEST_CASE("input moment: moments of another matrix are not merged") {
-  SerialExecutor serial;
   InputMoment moment("q", 3);
   moment.add(rows_of({1, 2, 0}, 3), serial);
   CHECK(message_of([&] { moment.merge(InputMoment("q", 4)); }) ==
@@ -119,7 +113,6 @@ TEST_CASE("input moment: moments of another matrix are not merged") {
 }
 
 TEST_CASE("input moment: restored sums are the same to the bit, and go on") {
-  SerialExecutor serial;
   constexpr std::size_t in = 150;
   const Row values = support::random_inputs(40, in, 1);
   InputMoment moment("q", in);

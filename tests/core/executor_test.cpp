@@ -77,23 +77,23 @@ TEST_CASE("executor: a host's pool and the serial one call every index once") {
   HostPool pool;
   HostExecutor host{pool};
   ErasedExecutor erased;
-  SerialExecutor serial;
+  SerialExecutor in_order;
   for (const std::size_t count : {0u, 1u, 2u, 17u}) {
     const std::vector<int> once(count, 1);
     CHECK(count_calls(host, count) == once);
     CHECK(count_calls(erased, count) == once);
-    CHECK(count_calls(serial, count) == once);
+    CHECK(count_calls(in_order, count) == once);
   }
 }
 
 TEST_CASE("executor: the serial one goes in order and lets exceptions through") {
-  const SerialExecutor serial;
+  const SerialExecutor in_order;
   std::vector<std::size_t> order;
-  CHECK_THROWS_AS(serial.run(5,
-                             [&](std::size_t index) {
-                               if (index == 3) throw std::runtime_error("stop");
-                               order.push_back(index);
-                             }),
+  CHECK_THROWS_AS(in_order.run(5,
+                               [&](std::size_t index) {
+                                 if (index == 3) throw std::runtime_error("stop");
+                                 order.push_back(index);
+                               }),
                   std::runtime_error);
   CHECK(order == std::vector<std::size_t>{0, 1, 2});
 }

@@ -61,11 +61,12 @@ static_assert(std::same_as<decltype(Matrix{}[0]), TensorView<float, 1>>);
 static_assert(std::is_trivially_copyable_v<Matrix>);
 
 constexpr int numbers[6] = {0, 1, 2, 10, 11, 12};
-constexpr TensorView<const int, 2> table{numbers, {2, 3}};
-static_assert(table.size() == 6 && table.rank == 2 && table.is_contiguous());
-static_assert(table(1, 2) == 12 && table.transposed()(2, 1) == 12);
-static_assert(table.slice(1, 1, 3).slice(0, 1, 2)(0, 0) == 11);
-static_assert(table[1](1) == 11);
+constexpr TensorView<const int, 2> numbers_table{numbers, {2, 3}};
+static_assert(numbers_table.size() == 6 && numbers_table.rank == 2 &&
+              numbers_table.is_contiguous());
+static_assert(numbers_table(1, 2) == 12 && numbers_table.transposed()(2, 1) == 12);
+static_assert(numbers_table.slice(1, 1, 3).slice(0, 1, 2)(0, 0) == 11);
+static_assert(numbers_table[1](1) == 11);
 static_assert(TensorView<const int, 1>{numbers, {2}, {3}}(1) == 10);
 static_assert(TensorView<int, 3>{}.empty());
 

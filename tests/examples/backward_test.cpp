@@ -26,15 +26,11 @@ using gpt2::FloatMatrix;
 using gpt2::Model;
 using nash_swarm::TensorView;
 using nash_swarm::ThreadPool;
+using nash_swarm::test::tiny_checkpoint;
 using Tokens = std::vector<std::int32_t>;
 
 const Tokens tokens = {5, 900, 17, 17, 3, 1023, 0, 88, 412, 900, 5, 5, 64, 31, 7, 2};
 const Tokens labels = {900, 17, 17, 3, 1023, 0, 88, 412, 900, 5, 5, 64, 31, 7, 2, 6};
-
-const gpt2::Checkpoint& checkpoint() {
-  static const gpt2::Checkpoint model(nash_swarm::test::tiny_model());
-  return model;
-}
 
 /// A matrix with one of its weights moved.
 class MovedMatrix : public gpt2::DerivedWeightSource {
@@ -63,7 +59,7 @@ class MovedMatrix : public gpt2::DerivedWeightSource {
 double loss_with(const std::string& matrix, std::size_t row, std::size_t column, float step,
                  ThreadPool& pool) {
   const Model model =
-      gpt2::make_float_model(checkpoint(), false,
+      gpt2::make_float_model(tiny_checkpoint(), false,
                              [&](const std::shared_ptr<const gpt2::WeightSource>& original)
                                  -> std::shared_ptr<const gpt2::WeightSource> {
                                if (original->name() != matrix) return original;
@@ -96,7 +92,7 @@ std::map<std::string, FloatMatrix> gradients(const gpt2::LogitGradient& logit_gr
     std::copy_n(dw.data(), dw.size(), gradient.view().data());
     result.emplace("wte", std::move(gradient));
   };
-  const Model model = gpt2::make_float_model(checkpoint(), false);
+  const Model model = gpt2::make_float_model(tiny_checkpoint(), false);
   gpt2::run_backward(model, tokens, logit_gradient, pool, observer);
   return result;
 }
@@ -134,9 +130,9 @@ double divergence(const Model& teacher, const Model& model, ThreadPool& pool) {
 
 TEST_CASE("backward: gradients of biases and norms are the finite differences of the divergence") {
   ThreadPool pool(2);
-  const Model teacher = gpt2::make_float_model(checkpoint(), false);
+  const Model teacher = gpt2::make_float_model(tiny_checkpoint(), false);
   const FloatMatrix hidden = gpt2::hidden_states(teacher, tokens, 2, pool);
-  Model model = gpt2::make_float_model(checkpoint(), false);
+  Model model = gpt2::make_float_model(tiny_checkpoint(), false);
   std::mt19937_64 engine(5);
   for (float& weight : vector_of(model, "h.0.ln_1.weight")) {
     weight *= 1.0f + 0.5f * static_cast<float>(engine() % 100) / 100.0f;
@@ -190,8 +186,8 @@ TEST_CASE("backward: gradients are the finite differences of the loss") {
   ThreadPool pool(2);
   const auto found = gradients(gpt2::gradient_of_labels(labels), pool);
   std::mt19937_64 engine(3);
-  REQUIRE(found.size() == checkpoint().matrices().size());
-  for (const auto& matrix : checkpoint().matrices()) {
+  REQUIRE(found.size() == tiny_checkpoint().matrices().size());
+  for (const auto& matrix : tiny_checkpoint().matrices()) {
     CAPTURE(matrix->name());
     const FloatMatrix& gradient = found.at(matrix->name());
     REQUIRE(gradient.rows() == matrix->out_features());
@@ -266,7 +262,7 @@ TEST_CASE("backward: labels and tokens outside the vocabulary are refused") {
   CHECK(nash_swarm::test::message_of([&] {
           gradients(gpt2::gradient_of_labels(wrong), pool);
         }).starts_with("labels: " + std::to_string(wrong.size()) + " labels for "));
-  const Model model = gpt2::make_float_model(checkpoint(), false);
+  const Model model = gpt2::make_float_model(tiny_checkpoint(), false);
   CHECK_THROWS_AS(gpt2::run_backward(model, Tokens{1024}, gpt2::gradient_of_labels(labels), pool,
                                      gpt2::GradientObserver{}),
                   nash_swarm::Error);

@@ -25,12 +25,12 @@ const gpt2::Checkpoint& two_layers() {
   return opened;
 }
 
-Calibration calibration(ThreadPool& pool, const gpt2::Checkpoint& model = checkpoint()) {
+Calibration calibration(ThreadPool& pool, const gpt2::Checkpoint& model = tiny_checkpoint()) {
   return {model, gpt2::matrices_in_scope(model, gpt2::Scope::all), pool};
 }
 
 void check_same(const Calibration& found, const Calibration& expected,
-                const gpt2::Checkpoint& model = checkpoint()) {
+                const gpt2::Checkpoint& model = tiny_checkpoint()) {
   for (const auto& matrix : model.matrices()) {
     CAPTURE(matrix->name());
     const auto a = found.moments(matrix->name());
@@ -142,7 +142,7 @@ TEST_CASE("calibration: progress adds up to the weights, resumed or not") {
   const TemporaryFolder folder;
   const WorkFolder work(folder / "work");
   std::size_t weights = 0;
-  for (const auto& matrix : checkpoint().matrices()) {
+  for (const auto& matrix : tiny_checkpoint().matrices()) {
     weights += matrix->out_features() * matrix->in_features();
   }
   const CalibrationStore store{&work, 1, 0.0};

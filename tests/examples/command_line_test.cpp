@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "examples/bundled_model.hpp"
 #include "examples/shell.hpp"
 #include "examples/tiny_model.hpp"
 #include "io/support.hpp"
@@ -17,6 +18,7 @@ namespace {
 
 namespace fs = std::filesystem;
 using nash_swarm::test::bad_input;
+using nash_swarm::test::bundled;
 using nash_swarm::test::contains;
 using nash_swarm::test::done;
 using nash_swarm::test::read_text;
@@ -24,8 +26,6 @@ using nash_swarm::test::Result;
 using nash_swarm::test::Shell;
 using nash_swarm::test::TemporaryFolder;
 using nash_swarm::test::write_text;
-
-const fs::path bundled = fs::path(NASH_SWARM_EXAMPLE_DATA) / "wiki-gpt2";
 
 /// Runs the main job on very little text, with a tiny model unless the arguments name one.
 class QuantizeShell : public Shell {

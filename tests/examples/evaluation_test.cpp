@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "examples/bundled_model.hpp"
 #include "gpt2/checkpoint.hpp"
 #include "gpt2/float_matrix.hpp"
 #include "gpt2/loss.hpp"
@@ -28,9 +29,9 @@ using gpt2::WeightSource;
 using nash_swarm::Error;
 using nash_swarm::TensorView;
 using nash_swarm::ThreadPool;
+using nash_swarm::test::bundled;
+using nash_swarm::test::bundled_checkpoint;
 using Tokens = std::vector<std::int32_t>;
-
-const std::filesystem::path bundled = std::filesystem::path(NASH_SWARM_EXAMPLE_DATA) / "wiki-gpt2";
 
 /// A matrix with noise that follows from the element's place alone.
 class NoisySource : public WeightSource {
@@ -56,20 +57,15 @@ class NoisySource : public WeightSource {
   float amplitude_;
 };
 
-const gpt2::Checkpoint& checkpoint() {
-  static const gpt2::Checkpoint opened(bundled);
-  return opened;
-}
-
 Model noisy_model(float amplitude) {
-  return gpt2::make_float_model(checkpoint(), true,
+  return gpt2::make_float_model(bundled_checkpoint(), true,
                                 [&](const std::shared_ptr<const WeightSource>& original) {
                                   return std::make_shared<NoisySource>(original, amplitude);
                                 });
 }
 
 const Model& float_model() {
-  static const Model model = gpt2::make_float_model(checkpoint(), true);
+  static const Model model = gpt2::make_float_model(bundled_checkpoint(), true);
   return model;
 }
 const Model& slightly_noisy() {

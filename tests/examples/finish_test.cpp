@@ -29,21 +29,17 @@ using gpt2::TunableModel;
 using nash_swarm::PackedMatrix;
 using nash_swarm::TensorView;
 using nash_swarm::ThreadPool;
+using nash_swarm::test::tiny_checkpoint;
 using Tokens = std::vector<std::int32_t>;
 
 constexpr std::size_t context = 64;
-
-const gpt2::Checkpoint& checkpoint() {
-  static const gpt2::Checkpoint opened(nash_swarm::test::tiny_model());
-  return opened;
-}
 
 /// All matrices of the tiny model at 2 bits, rounded to nearest.
 const std::vector<PackedMatrix>& packed() {
   static const std::vector<PackedMatrix> matrices = [] {
     ThreadPool pool(1);
     std::vector<PackedMatrix> made;
-    for (const auto& matrix : checkpoint().matrices()) {
+    for (const auto& matrix : tiny_checkpoint().matrices()) {
       const std::size_t out = matrix->out_features();
       const std::size_t in = matrix->in_features();
       const nash_swarm::InputMoment nothing(matrix->name(), in);
@@ -70,13 +66,13 @@ Tokens windows(std::size_t count) {
 }
 
 FinishResult finish(std::size_t count, ThreadPool& pool) {
-  return gpt2::finish(checkpoint(), packed(), windows(count), pool,
+  return gpt2::finish(tiny_checkpoint(), packed(), windows(count), pool,
                       [](std::size_t, std::size_t) {});
 }
 
 /// The divergence from the float model, summed over the tokens of whole windows.
 double divergence(const Model& model, std::span<const std::int32_t> tokens, ThreadPool& pool) {
-  const Model teacher = gpt2::make_float_model(checkpoint(), false);
+  const Model teacher = gpt2::make_float_model(tiny_checkpoint(), false);
   const Model* const models[] = {&teacher, &model};
   const std::size_t sequences = tokens.size() / context;
   const FloatMatrix states[] = {gpt2::hidden_states(teacher, tokens, sequences, pool),
@@ -96,9 +92,9 @@ bool same_scales(const PackedMatrix& a, const PackedMatrix& b) {
 TEST_CASE("tunable model: gradients are the finite differences of the divergence") {
   ThreadPool pool(2);
   const Tokens tokens = windows(2);
-  const Model teacher = gpt2::make_float_model(checkpoint(), false);
+  const Model teacher = gpt2::make_float_model(tiny_checkpoint(), false);
   const FloatMatrix hidden = gpt2::hidden_states(teacher, tokens, 2, pool);
-  TunableModel model(checkpoint(), packed(), pool);
+  TunableModel model(tiny_checkpoint(), packed(), pool);
   std::mt19937_64 engine(3);
   for (auto& [name, vector] : model.vectors()) {
     for (float& value : vector.values) value += 0.001f * static_cast<float>(engine() % 64);
@@ -148,7 +144,7 @@ TEST_CASE("finish: the held-out divergence falls to what it says, and no size ch
     CHECK_FALSE(same_scales(after, before));
   }
   // The model that the result describes, put together anew.
-  TunableModel model(checkpoint(), result.matrices, pool);
+  TunableModel model(tiny_checkpoint(), result.matrices, pool);
   CHECK(result.tensors.size() == 10);
   for (const auto& [name, values] : result.tensors) {
     gpt2::TunableVector& vector = model.vectors().at(name);

@@ -19,6 +19,7 @@
 #include <string>
 #include <vector>
 
+#include "examples/bundled_model.hpp"
 #include "gpt2/checkpoint.hpp"
 #include "gpt2/load_model.hpp"
 #include "gpt2/loss.hpp"
@@ -33,10 +34,9 @@ using gpt2::Model;
 using gpt2::Sampler;
 using nash_swarm::Error;
 using nash_swarm::ThreadPool;
+using nash_swarm::test::bundled;
 using nash_swarm::test::TemporaryFolder;
 using Tokens = std::vector<std::int32_t>;
-
-const std::filesystem::path bundled = std::filesystem::path(NASH_SWARM_EXAMPLE_DATA) / "wiki-gpt2";
 
 ThreadPool& pool() {
   static ThreadPool threads(2);

@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "examples/bundled_model.hpp"
 #include "gpt2/attention.hpp"
 #include "gpt2/checkpoint.hpp"
 #include "gpt2/float_matrix.hpp"
@@ -27,17 +28,12 @@ using gpt2::Model;
 using nash_swarm::Error;
 using nash_swarm::TensorView;
 using nash_swarm::ThreadPool;
+using nash_swarm::test::bundled;
+using nash_swarm::test::bundled_checkpoint;
 using Tokens = std::vector<std::int32_t>;
 
-const std::filesystem::path bundled = std::filesystem::path(NASH_SWARM_EXAMPLE_DATA) / "wiki-gpt2";
-
-const gpt2::Checkpoint& checkpoint() {
-  static const gpt2::Checkpoint opened(bundled);
-  return opened;
-}
-
 const Model& resident_model() {
-  static const Model model = gpt2::make_float_model(checkpoint(), true);
+  static const Model model = gpt2::make_float_model(bundled_checkpoint(), true);
   return model;
 }
 
@@ -151,7 +147,7 @@ TEST_CASE("logits of the bundled GPT-2 equal the reference") {
 
 TEST_CASE("mean losses of the first windows of valid.txt equal the reference") {
   ThreadPool pool(2);
-  const Model streamed = gpt2::make_float_model(checkpoint(), false);
+  const Model streamed = gpt2::make_float_model(bundled_checkpoint(), false);
   const Tokens tokens = valid_tokens(0, 1280);
   Tokens targets(tokens.begin() + 1, tokens.end());
   targets.push_back(29);  // ">", the token that follows the listed ones
@@ -168,7 +164,7 @@ TEST_CASE("mean losses of the first windows of valid.txt equal the reference") {
 }
 
 TEST_CASE("results do not depend on the number of threads or on streaming") {
-  const Model streamed = gpt2::make_float_model(checkpoint(), false);
+  const Model streamed = gpt2::make_float_model(bundled_checkpoint(), false);
   const RunResult one = run_windows(resident_model(), 1);
   const RunResult two = run_windows(resident_model(), 2);
   const RunResult three_streamed = run_windows(streamed, 3);

@@ -50,7 +50,8 @@ std::vector<gpt2::LonePlans> plans_of(const gpt2::Checkpoint& checkpoint) {
 
 }  // namespace
 
-TEST_CASE("lone errors: the KLD of models with one quantized matrix, and half the squared vectors") {
+TEST_CASE(
+    "lone errors: the KLD of models with one quantized matrix, and half the squared vectors") {
   const gpt2::Checkpoint checkpoint(nash_swarm::test::tiny_model());
   ThreadPool pool(2);
   std::vector<std::int32_t> tokens(128);
@@ -69,15 +70,15 @@ TEST_CASE("lone errors: the KLD of models with one quantized matrix, and half th
   }
   const gpt2::Model reference = gpt2::make_float_model(checkpoint, false);
   const auto loss_of = [&](const MatrixPlan& plan) {
-    const auto decoded = std::make_shared<const gpt2::DecodedMatrix>(checkpoint.matrix(plan.name),
-                                                                     pack(plan), pool);
-    const gpt2::Model model = gpt2::make_float_model(
-        checkpoint, false,
-        [&](const std::shared_ptr<const gpt2::WeightSource>& original)
-            -> std::shared_ptr<const gpt2::WeightSource> {
-          if (original->name() == plan.name) return decoded;
-          return original;
-        });
+    const auto decoded =
+        std::make_shared<const gpt2::DecodedMatrix>(checkpoint.matrix(plan.name), pack(plan), pool);
+    const gpt2::Model model =
+        gpt2::make_float_model(checkpoint, false,
+                               [&](const std::shared_ptr<const gpt2::WeightSource>& original)
+                                   -> std::shared_ptr<const gpt2::WeightSource> {
+                                 if (original->name() == plan.name) return decoded;
+                                 return original;
+                               });
     const gpt2::Model* const models[] = {&reference, &model};
     return gpt2::evaluate(models, true, text, pool)[1].kld.value();
   };
@@ -100,9 +101,9 @@ TEST_CASE("lone errors: the same for any number of threads") {
   std::vector<gpt2::LoneErrors> errors;
   for (const std::size_t threads : {1u, 3u}) {
     ThreadPool pool(threads);
-    errors.push_back(gpt2::lone_errors(checkpoint, plans, tokens, 40, pool, [&](const MatrixPlan& plan) {
-      return round(checkpoint, plan, pool);
-    }));
+    errors.push_back(
+        gpt2::lone_errors(checkpoint, plans, tokens, 40, pool,
+                          [&](const MatrixPlan& plan) { return round(checkpoint, plan, pool); }));
   }
   CHECK(errors[0].losses == errors[1].losses);
   CHECK(errors[0].coarse_losses == errors[1].coarse_losses);

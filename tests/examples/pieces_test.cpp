@@ -20,10 +20,9 @@ using gpt2::Quantizer;
 using nash_swarm::Budget;
 using nash_swarm::Plan;
 using nash_swarm::test::contains;
+using nash_swarm::test::ignore;
 using nash_swarm::test::message_of;
 using nash_swarm::test::read_text;
-
-void ignore(std::size_t) {}
 
 /// A plan of 3 bits for the block matrices of the tiny model, and the file that it makes.
 struct Quantized {

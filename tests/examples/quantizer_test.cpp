@@ -30,20 +30,18 @@ using nash_swarm::PackedModelFile;
 using nash_swarm::Plan;
 using nash_swarm::ThreadPool;
 using nash_swarm::test::contains;
+using nash_swarm::test::ignore;
 using nash_swarm::test::message_of;
 using nash_swarm::test::read_text;
 using nash_swarm::test::TemporaryFolder;
+using nash_swarm::test::tiny_checkpoint;
 using Keys = std::set<std::string>;
 using Tokens = std::vector<std::int32_t>;
 
-const gpt2::Checkpoint& checkpoint() {
-  static const gpt2::Checkpoint opened(nash_swarm::test::tiny_model());
-  return opened;
-}
-
 const gpt2::Tokenizer& tokenizer() {
-  static const gpt2::Tokenizer made = gpt2::Tokenizer::from_text(
-      checkpoint().vocabulary_text(), checkpoint().merges_text(), "vocab.json", "merges.txt");
+  static const gpt2::Tokenizer made =
+      gpt2::Tokenizer::from_text(tiny_checkpoint().vocabulary_text(),
+                                 tiny_checkpoint().merges_text(), "vocab.json", "merges.txt");
   return made;
 }
 
@@ -52,11 +50,9 @@ std::string some_text(std::size_t bytes) {
   return gpt2::read_text_file(fs::path(NASH_SWARM_EXAMPLE_DATA) / "valid.txt").substr(0, bytes);
 }
 
-void ignore(std::size_t) {}
-
 /// A quantizer that has seen one short window.
 std::unique_ptr<Quantizer> quantizer_of(Scope scope, ThreadPool& pool) {
-  auto quantizer = std::make_unique<Quantizer>(checkpoint(), scope, 1, pool);
+  auto quantizer = std::make_unique<Quantizer>(tiny_checkpoint(), scope, 1, pool);
   Tokens tokens = tokenizer().encode(some_text(2000)).ids;
   tokens.resize(64);
   quantizer->calibrate(tokens, ignore);
@@ -155,7 +151,7 @@ TEST_CASE("quantizer: a finished file has the planned size and loses what the fi
   std::vector<std::string> files;
   for (const std::size_t threads : {1u, 2u}) {
     ThreadPool pool(threads);
-    Quantizer quantizer(checkpoint(), Scope::all, 1, pool);
+    Quantizer quantizer(tiny_checkpoint(), Scope::all, 1, pool);
     quantizer.calibrate(tokens, ignore);
     const Plan plan = quantizer.plan(Budget::bits(2.0));
     const fs::path target = folder / ("model" + std::to_string(threads));
@@ -173,7 +169,7 @@ TEST_CASE("quantizer: a finished file has the planned size and loses what the fi
       const auto begin = tokens.begin() + static_cast<std::ptrdiff_t>(window * context);
       text.windows.push_back({Tokens(begin, begin + context), Tokens(begin, begin + context)});
     }
-    const gpt2::Model float_model = gpt2::make_float_model(checkpoint(), false);
+    const gpt2::Model float_model = gpt2::make_float_model(tiny_checkpoint(), false);
     const gpt2::Model finished =
         gpt2::make_packed_model(std::make_shared<const PackedModelFile>(target), false);
     const gpt2::Model* const models[] = {&float_model, &finished};
@@ -192,7 +188,7 @@ TEST_CASE("quantizer: another seed gives another file, its matrices of the same 
   ThreadPool pool(2);
   std::vector<std::uint64_t> bytes;
   for (const std::uint64_t seed : {1u, 2u}) {
-    Quantizer quantizer(checkpoint(), Scope::lm_head, seed, pool);
+    Quantizer quantizer(tiny_checkpoint(), Scope::lm_head, seed, pool);
     quantizer.calibrate(Tokens(32, 5), ignore);
     const Plan plan = quantizer.plan(Budget::bits(3.0));
     bytes.push_back(quantizer.sizes(plan).matrix_bytes);
@@ -228,17 +224,17 @@ TEST_CASE("report: the keys of the schema, and sizes that add up to the file on 
                                limit, folder / "model", {}, progress);
   gpt2::Report report;
   report.model = "wiki-gpt2";
-  report.parameters = checkpoint().parameter_count();
+  report.parameters = tiny_checkpoint().parameter_count();
   report.matrix_weights = 1;
   report.text = gpt2::full_protocol(tokenizer(), some_text(1000), "valid.txt", 64, 64, 64);
-  const gpt2::Model float_model = gpt2::make_float_model(checkpoint(), false);
+  const gpt2::Model float_model = gpt2::make_float_model(tiny_checkpoint(), false);
   const gpt2::Model* const models[] = {&float_model, quantized.model.get()};
   const auto evaluations = gpt2::evaluate(models, true, *report.text, pool);
   report.float_model = evaluations[0];
   quantized.row.evaluation = evaluations[1];
   report.rows.push_back(quantized.row);
   report.rows.push_back(
-      gpt2::run_baseline(checkpoint(), Scope::lm_head, gpt2::rtn(4, 64), false, pool).row);
+      gpt2::run_baseline(tiny_checkpoint(), Scope::lm_head, gpt2::rtn(4, 64), false, pool).row);
   gpt2::write_report(report, folder / "report.json");
 
   const auto json = nlohmann::json::parse(read_text(folder / "report.json"));
@@ -248,11 +244,28 @@ TEST_CASE("report: the keys of the schema, and sizes that add up to the file on 
   CHECK(keys_of(json["float"]) == Keys{"loss", "perplexity"});
   REQUIRE(json["rows"].size() == 2);
   for (const auto& row : json["rows"]) {
-    CHECK(keys_of(row) == Keys{"method", "group", "scope", "stored", "requested_bits", "matrix_weights",
-                               "bits_per_weight", "matrix_bytes", "other_bytes", "file_bytes",
-                               "compression_percent", "loss", "loss_change_percent", "perplexity",
-                               "kld", "predicted_kld", "top1_agreement", "best_rival", "quantize_seconds", "evaluate_seconds",
-                               "peak_memory_bytes", "certificate"});
+    CHECK(keys_of(row) == Keys{"method",
+                               "group",
+                               "scope",
+                               "stored",
+                               "requested_bits",
+                               "matrix_weights",
+                               "bits_per_weight",
+                               "matrix_bytes",
+                               "other_bytes",
+                               "file_bytes",
+                               "compression_percent",
+                               "loss",
+                               "loss_change_percent",
+                               "perplexity",
+                               "kld",
+                               "predicted_kld",
+                               "top1_agreement",
+                               "best_rival",
+                               "quantize_seconds",
+                               "evaluate_seconds",
+                               "peak_memory_bytes",
+                               "certificate"});
     const auto matrix_bytes = row["matrix_bytes"].get<double>();
     CHECK(matrix_bytes + row["other_bytes"].get<double>() == row["file_bytes"].get<double>());
     CHECK(row["bits_per_weight"].get<double>() ==

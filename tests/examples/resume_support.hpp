@@ -17,12 +17,6 @@
 
 namespace nash_swarm::test {
 
-/// The tiny model.
-inline const gpt2::Checkpoint& checkpoint() {
-  static const gpt2::Checkpoint opened(tiny_model());
-  return opened;
-}
-
 /// Five windows of the tiny model.
 inline std::vector<std::int32_t> some_tokens(std::uint32_t seed = 1) {
   std::vector<std::int32_t> tokens(5 * 64);
@@ -50,8 +44,6 @@ inline gpt2::WeightProgress killing(std::size_t at) {
 inline gpt2::WeightProgress counting(std::size_t& calls) {
   return [&calls](std::size_t) { ++calls; };
 }
-
-inline void ignore(std::size_t) {}
 
 /// Files in a folder with `part` in their names.
 inline std::ptrdiff_t files_named(const std::filesystem::path& folder, const std::string& part) {

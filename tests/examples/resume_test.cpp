@@ -33,7 +33,7 @@ TEST_CASE("resume: a quantizer that was stopped anywhere writes the same file") 
   const auto run = [&](const WorkFolder* work, const fs::path& target,
                        const gpt2::WeightProgress& calibrating,
                        const gpt2::WeightProgress& packing) {
-    Quantizer quantizer(checkpoint(), Scope::all, 1, pool);
+    Quantizer quantizer(tiny_checkpoint(), Scope::all, 1, pool);
     if (work != nullptr) quantizer.use({work, 600'000, 0.0});
     quantizer.calibrate(some_tokens(), calibrating);
     quantizer.write(quantizer.plan(Budget::bits(3.0)), target, packing);
@@ -66,12 +66,12 @@ TEST_CASE("resume: a quantizer that was stopped anywhere writes the same file") 
   CHECK(read_text(target) == read_text(folder / "whole"));
 
   // Another budget takes the calibration, and other matrices.
-  Quantizer other(checkpoint(), Scope::all, 1, pool);
+  Quantizer other(tiny_checkpoint(), Scope::all, 1, pool);
   other.use({&work, 600'000, 0.0});
   other.calibrate(some_tokens(), ignore);
   other.write(other.plan(Budget::bits(2.0)), target, ignore);
   CHECK(files_named(work.path(), ".packed.") > 5);
-  Quantizer alone(checkpoint(), Scope::all, 1, pool);
+  Quantizer alone(tiny_checkpoint(), Scope::all, 1, pool);
   alone.calibrate(some_tokens(), ignore);
   alone.write(alone.plan(Budget::bits(2.0)), folder / "alone", ignore);
   CHECK(read_text(target) == read_text(folder / "alone"));

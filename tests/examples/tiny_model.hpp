@@ -5,6 +5,7 @@
 
 #include <nash_swarm/core/thread_pool.hpp>
 
+#include "gpt2/checkpoint.hpp"
 #include "gpt2/random_checkpoint.hpp"
 #include "io/support.hpp"
 
@@ -32,5 +33,13 @@ inline const std::filesystem::path& tiny_model() {
   static const std::filesystem::path model = write_tiny_model(folder / "tiny", 1);
   return model;
 }
+
+inline const gpt2::Checkpoint& tiny_checkpoint() {
+  static const gpt2::Checkpoint opened(tiny_model());
+  return opened;
+}
+
+/// Progress that nobody watches.
+inline void ignore(std::size_t) {}
 
 }  // namespace nash_swarm::test

@@ -1,7 +1,8 @@
 #include "gpt2/tokenizer.hpp"
+#include "examples/bundled_model.hpp"
+#include "io/support.hpp"
 
 #include <doctest/doctest.h>
-#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
@@ -17,12 +18,12 @@ namespace {
 
 namespace fs = std::filesystem;
 using gpt2::Tokenizer;
+using nash_swarm::test::bundled;
+using nash_swarm::test::TemporaryFolder;
 using nlohmann::json;
 using Ids = std::vector<std::int32_t>;
 
 const fs::path published = fs::path(NASH_SWARM_TEST_DATA) / "gpt2-bpe";
-const fs::path bundled = fs::path(NASH_SWARM_EXAMPLE_DATA) / "wiki-gpt2";
-
 std::string read_file(const fs::path& path) {
   std::ifstream file(path, std::ios::binary);
   REQUIRE_MESSAGE(file.good(), path.string());
@@ -86,14 +87,6 @@ void check_contains(const std::string& text, const std::string& part) {
   INFO(part);
   CHECK(text.find(part) != std::string::npos);
 }
-
-/// A folder that is removed with everything in it.
-struct TemporaryFolder {
-  fs::path path =
-      fs::temp_directory_path() / ("nash_swarm_tokenizer_test." + std::to_string(::getpid()));
-  TemporaryFolder() { fs::create_directories(path); }
-  ~TemporaryFolder() { fs::remove_all(path); }
-};
 
 }  // namespace
 
@@ -323,15 +316,15 @@ TEST_CASE("tokenizer: bad merges are refused with the line") {
 
 TEST_CASE("tokenizer: unreadable files are refused by name") {
   const TemporaryFolder folder;
-  const fs::path absent = folder.path / "absent.json";
+  const fs::path absent = folder / "absent.json";
   const fs::path merges = bundled / "merges.txt";
   check_contains(message_of([&] { Tokenizer::from_files(absent, merges); }),
                  absent.string() + ": cannot be opened: No such file");
   check_contains(message_of([&] { Tokenizer::from_files(bundled / "vocab.json", absent); }),
                  absent.string() + ": cannot be opened: No such file");
-  check_contains(message_of([&] { Tokenizer::from_files(folder.path, merges); }),
-                 folder.path.string() + ": cannot be");
-  const fs::path empty = folder.path / "empty.json";
+  check_contains(message_of([&] { Tokenizer::from_files(folder.path(), merges); }),
+                 folder.path().string() + ": cannot be");
+  const fs::path empty = folder / "empty.json";
   std::ofstream(empty).close();
   check_contains(message_of([&] { Tokenizer::from_files(empty, merges); }),
                  empty.string() + ": not valid JSON");

@@ -24,7 +24,7 @@ TEST_CASE("work folder: another seed or a damaged file counts as missing") {
   ThreadPool pool(2);
   const TemporaryFolder folder;
   const WorkFolder work(folder / "work");
-  Quantizer quantizer(checkpoint(), Scope::lm_head, 1, pool);
+  Quantizer quantizer(tiny_checkpoint(), Scope::lm_head, 1, pool);
   quantizer.use({&work});
   quantizer.calibrate(some_tokens(), ignore);
   const auto plan = quantizer.plan(Budget::bits(3.0));
@@ -36,7 +36,7 @@ TEST_CASE("work folder: another seed or a damaged file counts as missing") {
   quantizer.write(plan, folder / "second", ignore);
   CHECK(read_text(folder / "second") == read_text(folder / "first"));
 
-  Quantizer seeded(checkpoint(), Scope::lm_head, 2, pool);
+  Quantizer seeded(tiny_checkpoint(), Scope::lm_head, 2, pool);
   seeded.use({&work});
   seeded.calibrate(some_tokens(), ignore);
   seeded.write(seeded.plan(Budget::bits(3.0)), folder / "third", ignore);

@@ -16,7 +16,7 @@ using nash_swarm::verify;
 
 namespace {
 
-using Plan = std::vector<std::uint32_t>;
+using Strategy = std::vector<std::uint32_t>;
 
 Tables two_players() {
   return {{{0, 8.0}, {2, 3.0}, {4, 1.0}}, {{1, 6.0}, {3, 2.0}}};
@@ -31,7 +31,7 @@ bool contains(const std::string& text, const std::string& part) {
 TEST_CASE("the figures of a small plan, by hand") {
   const Tables tables = two_players();
   // Player 0 has 2 bytes, player 1 has 1, one byte is free, a byte costs 2.
-  const Certificate certificate = certify(tables.view(), Plan{1, 0}, 4, 2.0);
+  const Certificate certificate = certify(tables.view(), Strategy{1, 0}, 4, 2.0);
   CHECK(certificate.players == 2);
   CHECK(certificate.bytes == 3);
   CHECK(certificate.budget == 4);
@@ -48,13 +48,13 @@ TEST_CASE("the figures of a small plan, by hand") {
 
 TEST_CASE("epsilon counts what fits the budget, epsilon at the price what pays") {
   const Tables tables = two_players();
-  const Certificate roomy = certify(tables.view(), Plan{1, 0}, 5, 1.5);
+  const Certificate roomy = certify(tables.view(), Strategy{1, 0}, 5, 1.5);
   CHECK(roomy.epsilon == 4.0);           // player 1 to its second strategy
   CHECK(roomy.epsilon_at_price == 1.0);  // the same, less two bytes at 1.5
-  const Certificate tight = certify(tables.view(), Plan{1, 0}, 3, 0.5);
+  const Certificate tight = certify(tables.view(), Strategy{1, 0}, 3, 0.5);
   CHECK(tight.epsilon == 0.0);
   CHECK(tight.epsilon_at_price == 3.0);
-  const Certificate dear = certify(tables.view(), Plan{2, 1}, 7, 10.0);
+  const Certificate dear = certify(tables.view(), Strategy{2, 1}, 7, 10.0);
   CHECK(dear.epsilon == 0.0);
   CHECK(dear.epsilon_at_price == 33.0);  // player 0 gives four bytes back for a loss of 7
 }
@@ -64,7 +64,7 @@ TEST_CASE("the bound holds at every price, for every plan") {
   for (int trial = 0; trial < 2000; ++trial) {
     const Tables tables = random_tables(random, 6, 4);
     const auto players = tables.view();
-    Plan plan;
+    Strategy plan;
     for (std::size_t player = 0; player < players.size(); ++player) {
       plan.push_back(static_cast<std::uint32_t>(below(random, players.bytes_of(player).size())));
     }
@@ -93,7 +93,7 @@ TEST_CASE("the bound is rounded outward: below the exact one where sums are roun
   // 0.1 is a little above a tenth, and the rounded sum of many differs from the exact product.
   Tables tables;
   for (int player = 0; player < 1000; ++player) tables.add({{1, 0.1}});
-  const Certificate certificate = certify(tables.view(), Plan(1000, 0), 1000, 1.0);
+  const Certificate certificate = certify(tables.view(), Strategy(1000, 0), 1000, 1.0);
   const long double exact = 1000.0L * static_cast<long double>(0.1);
   CHECK(static_cast<long double>(certificate.lower_bound) <= exact);
   CHECK(certificate.gap > 0);
@@ -104,12 +104,12 @@ TEST_CASE("the bound is rounded outward where a difference of losses is rounded"
   // Exactly, the other strategy costs 2^40 against 2^-15 + 2^30 · 2^10, so the bound is 0; rounded,
   // the two are equal and the bound would be the loss.
   const Tables tables{{{1024, 0x1p-15}, {0, 0x1p40}}};
-  CHECK(certify(tables.view(), Plan{0}, 1024, 0x1p30).lower_bound == 0);
+  CHECK(certify(tables.view(), Strategy{0}, 1024, 0x1p30).lower_bound == 0);
 }
 
 TEST_CASE("losses of 0 leave no gap") {
   const Tables tables{{{1, 0.0}, {0, 0.0}}, {{2, 0.0}}};
-  const Certificate certificate = certify(tables.view(), Plan{0, 0}, 100, 0.0);
+  const Certificate certificate = certify(tables.view(), Strategy{0, 0}, 100, 0.0);
   CHECK(certificate.loss == 0);
   CHECK(certificate.lower_bound == 0);
   CHECK(certificate.gap == 0);
@@ -165,35 +165,35 @@ TEST_CASE("a tampered plan fails, each player in turn") {
   const nash_swarm::Allocation allocation = nash_swarm::allocate_separable(players, budget);
   const Certificate good = certify(players, allocation.strategy, budget, allocation.price);
   for (std::size_t player = 0; player < players.size(); ++player) {
-    Plan plan = allocation.strategy;
+    Strategy plan = allocation.strategy;
     plan[player] = (plan[player] + 1) % 8;
     CHECK(!verify(good, players, plan).empty());
     plan[player] = 8;
     CHECK(contains(verify(good, players, plan),
                    "player " + std::to_string(player) + " has no strategy 8 among its 8"));
   }
-  Plan plan = allocation.strategy;
+  Strategy plan = allocation.strategy;
   plan.pop_back();
   CHECK(contains(verify(good, players, plan), "39 strategies for 40 players"));
 }
 
 TEST_CASE("what cannot be certified is refused") {
   const Tables tables = two_players();
-  CHECK_THROWS_WITH_AS(certify(tables.view(), Plan{2, 1}, 6, 1.0),
+  CHECK_THROWS_WITH_AS(certify(tables.view(), Strategy{2, 1}, 6, 1.0),
                        "plan: it takes 7 bytes, more than the budget of 6", nash_swarm::Error);
-  CHECK_THROWS_AS(certify(tables.view(), Plan{2, 2}, 9, 1.0), nash_swarm::Error);
-  CHECK_THROWS_AS(certify(tables.view(), Plan{2}, 9, 1.0), nash_swarm::Error);
-  CHECK_THROWS_AS(certify(tables.view(), Plan{2, 1}, 9, std::nan("")), nash_swarm::Error);
+  CHECK_THROWS_AS(certify(tables.view(), Strategy{2, 2}, 9, 1.0), nash_swarm::Error);
+  CHECK_THROWS_AS(certify(tables.view(), Strategy{2}, 9, 1.0), nash_swarm::Error);
+  CHECK_THROWS_AS(certify(tables.view(), Strategy{2, 1}, 9, std::nan("")), nash_swarm::Error);
   Tables bad = tables;
   bad.loss[1] = std::nan("");
-  CHECK_THROWS_AS(certify(bad.view(), Plan{0, 0}, 9, 1.0), nash_swarm::Error);
+  CHECK_THROWS_AS(certify(bad.view(), Strategy{0, 0}, 9, 1.0), nash_swarm::Error);
 }
 
 TEST_CASE("a price beyond any use still gives a valid bound") {
   const Tables tables = two_players();
   const Certificate certificate =
-      certify(tables.view(), Plan{1, 0}, 4, std::numeric_limits<double>::max());
+      certify(tables.view(), Strategy{1, 0}, 4, std::numeric_limits<double>::max());
   CHECK(certificate.lower_bound == 0);
   CHECK(certificate.gap == 1);
-  CHECK(verify(certificate, tables.view(), Plan{1, 0}).empty());
+  CHECK(verify(certificate, tables.view(), Strategy{1, 0}).empty());
 }

@@ -12,6 +12,7 @@
 
 #include <nash_swarm/game/potential.hpp>
 
+#include "game/random_games.hpp"
 #include "game/random_tables.hpp"
 
 using nash_swarm::Allocation;
@@ -43,20 +44,6 @@ ChainGame random_chains(Random& random, Tables tables, bool with_formats) {
     }
   }
   return chains;
-}
-
-/// Calls `visit` with every plan.
-template <class Visit>
-void for_each_plan(const Game& game, Visit&& visit) {
-  Strategy plan(game.size(), 0);
-  for (;;) {
-    visit(plan);
-    std::size_t player = 0;
-    while (player < plan.size() && ++plan[player] == game.players.bytes_of(player).size()) {
-      plan[player++] = 0;
-    }
-    if (player == plan.size()) return;
-  }
 }
 
 /// The largest fall of the loss by a move of one player within the budget, from scratch.

@@ -12,19 +12,21 @@
 #include <vector>
 
 #include "random_games.hpp"
+#include "support/serial.hpp"
 
 using nash_swarm::Allocation;
 using nash_swarm::Certificate;
 using nash_swarm::Game;
+using support::serial;
 
 namespace {
 
-using Plan = std::vector<std::uint32_t>;
+using Strategy = std::vector<std::uint32_t>;
 
 constexpr Coupling couplings[] = {Coupling::none, Coupling::vectors, Coupling::directions};
 
-Plan random_plan(Random& random, const Game& game) {
-  Plan plan;
+Strategy random_plan(Random& random, const Game& game) {
+  Strategy plan;
   for (std::size_t player = 0; player < game.size(); ++player) {
     plan.push_back(static_cast<std::uint32_t>(below(random, game.players.bytes_of(player).size())));
   }
@@ -52,7 +54,7 @@ TEST_CASE("exact potential: a player's change of cost is the change of the poten
         random_game(random, 12, 5, couplings[below(random, 3)], below(random, 2) == 0);
     const Game game = owned.view();
     const double price = static_cast<double>(below(random, 64)) / 8;
-    Plan plan = random_plan(random, game);
+    Strategy plan = random_plan(random, game);
     std::vector<nash_swarm::detail::LossChange> changes;
     for (int move = 0; move < 50; ++move, ++draws) {
       const nash_swarm::detail::RunningPlan running(game, plan);
@@ -78,7 +80,7 @@ TEST_CASE("best responses end where nobody has a better one, and the potential f
     const OwnedGame owned = random_game(random, 20, 6, couplings[trial % 3], true);
     const Game game = owned.view();
     const double price = static_cast<double>(below(random, 64)) / 16;
-    const Plan start = random_plan(random, game);
+    const Strategy start = random_plan(random, game);
     nash_swarm::detail::RunningPlan plan(game, start);
     std::vector<std::size_t> order(game.size());
     std::iota(order.begin(), order.end(), std::size_t{0});
@@ -121,7 +123,7 @@ TEST_CASE("the coupled bound holds for every y and price") {
   for (int trial = 0; trial < 1000; ++trial) {
     const OwnedGame owned = random_game(random, 5, 4, couplings[1 + trial % 2], trial % 4 == 0);
     const Game game = owned.view();
-    const Plan plan = random_plan(random, game);
+    const Strategy plan = random_plan(random, game);
     const std::uint64_t budget = nash_swarm::totals(game, plan).bytes + below(random, 9);
     std::vector<double> y(game.headings.dimension);
     for (double& x : y) x = (static_cast<double>(below(random, 129)) - 64) / 24;
@@ -167,7 +169,6 @@ TEST_CASE("the plan of a coupled game is the same for every executor") {
   Random random(26);
   const OwnedGame owned = smooth_game(random, 60, 8, 0.1);
   const Game game = owned.view();
-  nash_swarm::SerialExecutor serial;
   const Allocation one = nash_swarm::allocate(game, 60 * 400, serial, 5);
   for (const std::size_t threads : {1u, 2u, 5u}) {
     nash_swarm::ThreadPool pool(threads);
@@ -257,7 +258,7 @@ TEST_CASE("a tampered coupled certificate or plan is refused, each field in turn
   CHECK(refused([](Certificate& c) { c.y[1] += 0.01; }));
   CHECK(refused([](Certificate& c) { c.y.pop_back(); }));
   for (std::size_t player = 0; player < game.size(); ++player) {
-    Plan other = allocation.strategy;
+    Strategy other = allocation.strategy;
     other[player] = (other[player] + 1) % 8;
     CHECK_FALSE(nash_swarm::verify(good, game, other).empty());
   }
@@ -267,12 +268,12 @@ TEST_CASE("edges: unequal formats take bytes, formats count and not indices") {
   OwnedGame owned;
   owned.tables = Tables{{{1, 4.0}, {3, 0.0}}, {{3, 0.0}, {1, 5.0}}};
   owned.edges = {{0, 1, 2}};
-  CHECK(nash_swarm::totals(owned.view(), Plan{0, 0}).bytes == 4);
-  CHECK(nash_swarm::totals(owned.view(), Plan{1, 0}).bytes == 8);
+  CHECK(nash_swarm::totals(owned.view(), Strategy{0, 0}).bytes == 4);
+  CHECK(nash_swarm::totals(owned.view(), Strategy{1, 0}).bytes == 8);
   owned.formats = {7, 9, 9, 7};
-  CHECK(nash_swarm::totals(owned.view(), Plan{0, 0}).bytes == 6);
-  CHECK(nash_swarm::totals(owned.view(), Plan{1, 0}).bytes == 6);
-  CHECK(nash_swarm::allocate(owned.view(), 6).strategy == Plan{1, 0});
+  CHECK(nash_swarm::totals(owned.view(), Strategy{0, 0}).bytes == 6);
+  CHECK(nash_swarm::totals(owned.view(), Strategy{1, 0}).bytes == 6);
+  CHECK(nash_swarm::allocate(owned.view(), 6).strategy == Strategy{1, 0});
 }
 
 TEST_CASE("bad headings and edges are refused by name") {
@@ -322,12 +323,12 @@ TEST_CASE("a time limit has a price, and the bound holds under both budgets") {
     Game game = owned.view();
     std::vector<std::uint64_t> time;
     for (std::size_t a = 0; a < owned.tables.loss.size(); ++a) time.push_back(below(random, 20));
-    const Plan some = random_plan(random, game);
+    const Strategy some = random_plan(random, game);
     game.limit = {time, 0};
     game.limit.budget = nash_swarm::totals(game, some).time;
     const std::uint64_t budget = nash_swarm::totals(game, some).bytes + below(random, 20);
     double optimum = std::numeric_limits<double>::infinity();
-    for_each_plan(game, [&](const Plan& plan) {
+    for_each_plan(game, [&](const Strategy& plan) {
       const nash_swarm::Totals sum = nash_swarm::totals(game, plan);
       if (sum.bytes <= budget && sum.time <= game.limit.budget)
         optimum = std::min(optimum, sum.loss);

@@ -15,7 +15,7 @@ using nash_swarm::MatrixGame;
 
 namespace {
 
-using Plan = std::vector<std::uint32_t>;
+using Strategy = std::vector<std::uint32_t>;
 
 /// Cells in matrices: every matrix is one chain.
 struct Cells {
@@ -29,7 +29,7 @@ struct Cells {
   nash_swarm::MatrixHeadings headings() const { return {dimension, directions, coherent}; }
 
   /// F of a plan of all cells.
-  double loss(const Plan& plan) const {
+  double loss(const Strategy& plan) const {
     std::vector<double> y(dimension);
     double sum = 0;
     for (std::size_t m = 0; m < matrices(); ++m) {
@@ -88,7 +88,7 @@ TEST_CASE("the hull of cells: its points are plans, its corners lie below all pl
       CHECK(sum.bytes == point.bytes);
       CHECK(sum.loss == point.loss);
     }
-    for_each_plan(game, [&](const Plan& plan) {
+    for_each_plan(game, [&](const Strategy& plan) {
       const nash_swarm::Totals sum = nash_swarm::totals(game, plan);
       const double bytes = static_cast<double>(sum.bytes);
       REQUIRE(bytes >= hull.corners.front().bytes);
@@ -114,7 +114,7 @@ TEST_CASE("the bound of the matrices holds for every plan of their cells") {
     const std::uint64_t smallest = nash_swarm::smallest_bytes(game.players) + 4;
     const std::uint64_t budget = smallest + below(random, 60);
     double optimum = std::numeric_limits<double>::infinity();
-    for_each_plan(game, [&](const Plan& plan) {
+    for_each_plan(game, [&](const Strategy& plan) {
       if (nash_swarm::totals(game, plan).bytes <= budget) {
         optimum = std::min(optimum, cells.loss(plan));
       }
@@ -123,7 +123,7 @@ TEST_CASE("the bound of the matrices holds for every plan of their cells") {
     const nash_swarm::Allocation allocation = nash_swarm::allocate(matrices.game(), budget);
     const nash_swarm::Certificate certificate = nash_swarm::certify(
         matrices.game(), allocation.strategy, budget, allocation.price, allocation.y);
-    const Plan plan = matrices.cells(allocation.strategy);
+    const Strategy plan = matrices.cells(allocation.strategy);
     CAPTURE(trial);
     CHECK(certificate.lower_bound <= optimum);
     CHECK(certificate.bytes == nash_swarm::totals(game, plan).bytes);

@@ -18,11 +18,14 @@
 
 #include "io/support.hpp"
 #include "support/moments.hpp"
+#include "support/serial.hpp"
 
 using namespace nash_swarm;
 using namespace nash_swarm::test;
 
 namespace {
+
+using support::serial;
 
 constexpr std::uint64_t fingerprint = 0x00c0ffee12345678u;
 
@@ -32,7 +35,6 @@ TensorView<const float, 2> rows_of(const std::vector<float>& values, std::size_t
 
 /// Moments of a matrix of 32 × `in` over one sequence; gradients in two groups, or none.
 MatrixMoments moments_of(const std::string& name, std::size_t in, bool gradients) {
-  SerialExecutor serial;
   const std::vector<float> x = support::correlated(20, in, 1);
   const std::vector<float> dy = support::correlated(20, 32, 2);
   MatrixMoments moments{InputMoment(name, in), {}};

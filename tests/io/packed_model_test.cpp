@@ -25,6 +25,7 @@
 #include "support/lcg.hpp"
 #include "support/products.hpp"
 #include "support/random_matrix.hpp"
+#include "support/serial.hpp"
 
 namespace {
 
@@ -42,6 +43,7 @@ using nash_swarm::test::message_of;
 using nash_swarm::test::read_text;
 using nash_swarm::test::TemporaryFolder;
 using nash_swarm::test::write_text;
+using support::serial;
 using Json = nlohmann::json;
 using Path = std::filesystem::path;
 
@@ -97,8 +99,6 @@ struct SmallModel {
                                    [&](const MatrixPlan& plan) { return pack(plan, executor); });
   }
 };
-
-nash_swarm::SerialExecutor serial;
 
 std::string small_file() {
   const TemporaryFolder folder;
@@ -396,11 +396,15 @@ TEST_CASE("packed model: a manifest that lies") {
       {"scales of two matrices exchanged", "'q'",
        [](Json& h, Json&, std::string&) { std::swap(h["q.row_scales"], h["down.row_scales"]); }},
       {"an unknown format", "unknown format 7",
-       [](Json& h, Json&, std::string& data) { *data_of(h, data, "q.run_table") = static_cast<char>(0x87); }},
+       [](Json& h, Json&, std::string& data) {
+         *data_of(h, data, "q.run_table") = static_cast<char>(0x87);
+       }},
       {"a run beyond the panel", "end inside the panel",
        [](Json& h, Json&, std::string& data) { *data_of(h, data, "q.run_table") &= 0x7f; }},
       {"a format of another size", "bytes of codes",
-       [](Json& h, Json&, std::string& data) { *data_of(h, data, "q.run_table") = static_cast<char>(0x83); }},
+       [](Json& h, Json&, std::string& data) {
+         *data_of(h, data, "q.run_table") = static_cast<char>(0x83);
+       }},
       {"infinite scale", "row scale 3 is not finite",
        [](Json& h, Json&, std::string& data) {
          std::memcpy(data_of(h, data, "q.row_scales") + 6, "\x80\x7f", 2);

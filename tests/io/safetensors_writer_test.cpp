@@ -23,7 +23,7 @@ using namespace nash_swarm::test;
 
 namespace {
 
-const std::vector<std::uint8_t> text_bytes{'a', 'b', 'c'};
+const std::vector<std::uint8_t> three_bytes{'a', 'b', 'c'};
 
 /// Lets no file of this process grow beyond `bytes`, as a full disk would.
 class FileSizeLimit {
@@ -89,22 +89,22 @@ TEST_CASE("an unfinished or failed file leaves nothing behind") {
   SUBCASE("dropped") {
     {
       SafetensorsWriter writer(target, layout);
-      writer.write(bytes_of(text_bytes));
+      writer.write(bytes_of(three_bytes));
       CHECK(folder.entries() == 1);
       CHECK_FALSE(std::filesystem::exists(target));
     }
   }
   SUBCASE("bytes missing") {
     SafetensorsWriter writer(target, layout);
-    writer.write(bytes_of(text_bytes).first(2));
+    writer.write(bytes_of(three_bytes).first(2));
     CHECK(contains(message_of([&] { writer.commit(); }), target.string()));
     CHECK(folder.entries() == 0);
-    CHECK_THROWS_AS(writer.write(bytes_of(text_bytes).first(1)), Error);
+    CHECK_THROWS_AS(writer.write(bytes_of(three_bytes).first(1)), Error);
   }
   SUBCASE("too many bytes") {
     SafetensorsWriter writer(target, layout);
-    writer.write(bytes_of(text_bytes));
-    const auto one_more = [&] { writer.write(bytes_of(text_bytes).first(1)); };
+    writer.write(bytes_of(three_bytes));
+    const auto one_more = [&] { writer.write(bytes_of(three_bytes).first(1)); };
     CHECK(contains(message_of(one_more), target.string()));
     CHECK(folder.entries() == 0);
     CHECK_THROWS_AS(writer.commit(), Error);
@@ -128,7 +128,7 @@ TEST_CASE("two writers of one target do not meet") {
   const SafetensorsLayout layout({{"w", DataType::U8, {3}}});
   SafetensorsWriter first(folder / "model", layout);
   SafetensorsWriter second(folder / "model", layout);
-  first.write(bytes_of(text_bytes));
+  first.write(bytes_of(three_bytes));
   second.write(bytes_of(std::vector<std::uint8_t>{'x', 'y', 'z'}));
   first.commit();
   CHECK(std::memcmp(SafetensorsFile(folder / "model").at("w").bytes.data(), "abc", 3) == 0);

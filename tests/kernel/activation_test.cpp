@@ -17,11 +17,12 @@
 #include "kernel/reference_product.hpp"
 #include "support/lcg.hpp"
 #include "support/random_matrix.hpp"
+#include "support/serial.hpp"
 
 using nash_swarm::Activations;
 using nash_swarm::InputBasis;
-using nash_swarm::SerialExecutor;
 using nash_swarm::TensorView;
+using support::serial;
 
 namespace {
 
@@ -33,7 +34,6 @@ std::vector<float> random_inputs(std::size_t count, std::uint64_t seed) {
 }
 
 Activations quantize(const InputBasis& basis, const std::vector<float>& x) {
-  SerialExecutor serial;
   const TensorView<const float, 2> view{x.data(),
                                         {x.size() / basis.in_features(), basis.in_features()}};
   return quantize_activations(basis, view, serial);
@@ -193,7 +193,6 @@ TEST_CASE("activation: strided inputs are read in place") {
   for (std::size_t t = 0; t < tokens; ++t) {
     for (std::size_t k = 0; k < 65; ++k) columns(t, k) = dense[t * 65 + k];
   }
-  SerialExecutor serial;
   const Activations strided = quantize_activations(*basis, columns, serial);
   const Activations expected = quantize(*basis, dense);
   for (std::size_t t = 0; t < tokens; ++t) CHECK(equal_tokens(strided, t, expected, t));
@@ -216,7 +215,6 @@ TEST_CASE("activation: no tokens and wrong shapes") {
   const auto basis = support::make_basis(64, 0, false);
   CHECK(quantize(*basis, {}).tokens() == 0);
   const std::vector<float> x(2 * 65);
-  SerialExecutor serial;
   CHECK_THROWS_WITH_AS(
       quantize_activations(*basis, TensorView<const float, 2>{x.data(), {2, 65}}, serial),
       "basis: input of 65 channels for a basis of 64; pass x as [tokens, in_features]",

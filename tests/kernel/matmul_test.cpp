@@ -13,24 +13,24 @@
 #include "kernel/reference_product.hpp"
 #include "support/products.hpp"
 #include "support/random_matrix.hpp"
+#include "support/serial.hpp"
 
 using nash_swarm::Activations;
 using nash_swarm::InputBasis;
 using nash_swarm::PackedMatrix;
-using nash_swarm::SerialExecutor;
 using nash_swarm::TensorView;
 using nash_swarm::ThreadPool;
 using support::bits_of;
 using support::for_each_basis;
 using support::multiply;
+using support::odd_shapes;
 using support::random_inputs;
 using support::Row;
 using support::rows_of;
+using support::serial;
 using support::Shape;
 
 namespace {
-
-constexpr Shape shapes[] = {{1, 64}, {17, 65}, {16, 64}, {33, 130}, {100, 256}};
 
 /// Number of outputs that are further from the reference than `bound` times the magnitudes.
 int outside(const Row& y, const reference::Product& expected, double bound) {
@@ -48,7 +48,6 @@ void check_product(const PackedMatrix& matrix, const reference::Dense& weights, 
                    ThreadPool& pool) {
   CAPTURE(tokens);
   const Row x = random_inputs(tokens, matrix.in_features(), 1000 + tokens);
-  SerialExecutor serial;
   const Activations activations =
       quantize_activations(matrix.basis(), rows_of(x, matrix.in_features()), serial);
   const Row y = multiply(matrix, activations, tokens, serial);
@@ -65,7 +64,7 @@ TEST_CASE("matmul: every format equals the reference") {
   ThreadPool pool(2);
   for (std::size_t format = 0; format < support::known_formats.size(); ++format) {
     CAPTURE(int{support::known_formats[format].id});
-    for (const Shape& shape : shapes) {
+    for (const Shape& shape : odd_shapes) {
       for_each_basis(shape.in, [&](const auto& basis) {
         const PackedMatrix matrix = support::uniform_matrix(shape.out, basis, format, 40 + format);
         check_product(matrix, reference::basis_weights(matrix), 3, pool);
@@ -76,7 +75,7 @@ TEST_CASE("matmul: every format equals the reference") {
 
 TEST_CASE("matmul: cells of mixed formats equal the reference for any number of tokens") {
   ThreadPool pool(3);
-  for (const Shape& shape : shapes) {
+  for (const Shape& shape : odd_shapes) {
     for_each_basis(shape.in, [&](const auto& basis) {
       const PackedMatrix matrix = support::mixed_matrix(shape.out, basis, shape.out);
       const reference::Dense weights = reference::basis_weights(matrix);
@@ -117,7 +116,7 @@ TEST_CASE("matmul: a token's outputs do not depend on the tokens beside it") {
 // Each activation is off by at most half a step, so an output is off by at most half a step times
 // the magnitudes of the weights of the block.
 TEST_CASE("matmul: the float product is within the bound of 8-bit activations") {
-  for (const Shape& shape : shapes) {
+  for (const Shape& shape : odd_shapes) {
     for_each_basis(shape.in, [&](const auto& basis) {
       const PackedMatrix matrix = support::mixed_matrix(shape.out, basis, 3 * shape.out);
       const std::size_t tokens = 4;
@@ -127,7 +126,6 @@ TEST_CASE("matmul: the float product is within the bound of 8-bit activations") 
       const reference::Product exact =
           reference::multiply(reference::input_weights(matrix), exact_x);
       const reference::Dense weights = reference::basis_weights(matrix);
-      SerialExecutor serial;
       const Activations steps = quantize_activations(*basis, rows_of(x, shape.in), serial);
       int wrong = 0;
       for (std::size_t t = 0; t < tokens; ++t) {
@@ -178,7 +176,6 @@ TEST_CASE("matmul: strided inputs and outputs") {
   // y: every second element of the columns of a larger matrix, whose other elements must stay.
   Row y_memory(33 * 40, -7.0f);
   const TensorView<float, 2> y_columns{y_memory.data() + 5, {tokens, std::size_t{33}}, {2, 40}};
-  SerialExecutor serial;
   nash_swarm::matmul(matrix, x_columns, y_columns, serial);
   Row y(tokens * 33);
   for (std::size_t t = 0; t < tokens; ++t) {
@@ -225,7 +222,6 @@ TEST_CASE("matmul: a pruned matrix gives zero and no tokens give nothing") {
   const PackedMatrix pruned = support::uniform_matrix(17, basis, 0, 1);
   CHECK(pruned.codes().empty());
   CHECK(multiply(pruned, random_inputs(3, 65, 1)) == Row(3 * 17, 0.0f));
-  SerialExecutor serial;
   CHECK_NOTHROW(nash_swarm::matmul(pruned, TensorView<const float, 2>{nullptr, {0, 65}},
                                    TensorView<float, 2>{nullptr, {0, 17}}, serial));
 }
@@ -235,7 +231,6 @@ TEST_CASE("matmul: matrices of one basis share their activations") {
   const PackedMatrix query = support::mixed_matrix(16, basis, 21);
   const PackedMatrix value = support::mixed_matrix(40, basis, 22);
   const Row x = random_inputs(7, 130, 23);
-  SerialExecutor serial;
   const Activations shared = quantize_activations(*basis, rows_of(x, 130), serial);
   CHECK(bits_of(multiply(query, shared, 7, serial)) == bits_of(multiply(query, x)));
   CHECK(bits_of(multiply(value, shared, 7, serial)) == bits_of(multiply(value, x)));
@@ -251,7 +246,6 @@ TEST_CASE("matmul: the largest integer sums do not overflow") {
   bytes.row_scales.resize(16, nash_swarm::BFloat16{0x3f80});
   bytes.run_table = {16 | 0x80};
   const PackedMatrix matrix = support::packed(bytes, 16, basis);
-  SerialExecutor serial;
   Activations x(1, *basis);
   for (std::size_t k = 0; k < 256; ++k) x.codes(0)[k] = -127;
   x.scales(0)[0] = 1.0f;
@@ -261,7 +255,6 @@ TEST_CASE("matmul: the largest integer sums do not overflow") {
 TEST_CASE("matmul: wrong shapes are refused") {
   const auto basis = support::make_basis(65, 128, false);
   const PackedMatrix matrix = support::mixed_matrix(17, basis, 30);
-  SerialExecutor serial;
   Row x(3 * 70);
   Row y(3 * 70);
   const auto problem_of = [&](std::size_t x_rows, std::size_t x_columns, std::size_t y_rows,
@@ -284,7 +277,6 @@ TEST_CASE("matmul: wrong shapes are refused") {
 
 TEST_CASE("matmul: activations of another basis are refused") {
   const PackedMatrix matrix = support::mixed_matrix(16, support::make_basis(128, 128, false), 31);
-  SerialExecutor serial;
   const Activations blocks(1, *support::make_basis(128, 64, false));
   const Activations channels(1, *support::make_basis(256, 128, false));
   for (const Activations* other : {&blocks, &channels}) {

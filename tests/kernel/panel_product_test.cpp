@@ -14,12 +14,14 @@
 #include "support/instruction_sets.hpp"
 #include "support/lcg.hpp"
 #include "support/products.hpp"
+#include "support/serial.hpp"
 
 using nash_swarm::Activations;
 using nash_swarm::InputBasis;
 using nash_swarm::InstructionSet;
 using nash_swarm::PackedMatrix;
 using support::Row;
+using support::serial;
 
 namespace {
 
@@ -54,7 +56,6 @@ class AnyMatrix {
 };
 
 Row product(const PackedMatrix& matrix, const Activations& x, InstructionSet set) {
-  nash_swarm::SerialExecutor serial;
   Row y(x.tokens() * matrix.out_features(), -1.0f);
   nash_swarm::matmul(matrix, x, {y.data(), {x.tokens(), matrix.out_features()}}, serial, set);
   return y;
@@ -62,7 +63,6 @@ Row product(const PackedMatrix& matrix, const Activations& x, InstructionSet set
 
 /// Every instruction set of this machine against the portable product, bit for bit.
 void check_sets(const PackedMatrix& matrix, const Row& inputs) {
-  nash_swarm::SerialExecutor serial;
   const Activations x = nash_swarm::quantize_activations(
       matrix.basis(), support::rows_of(inputs, matrix.in_features()), serial);
   const auto expected = support::bits_of(product(matrix, x, InstructionSet::portable));
@@ -79,7 +79,8 @@ TEST_CASE("panel product: every format gives the same bits with every instructio
   const auto byte = [&] { return random.below(256); };
   for (std::size_t f = 0; f < nash_swarm::format_count; ++f) {
     CAPTURE(nash_swarm::format_table[f].name);
-    const AnyMatrix any(37, 320, 64, [&](auto, auto) { return f; }, byte);
+    const AnyMatrix any(
+        37, 320, 64, [&](auto, auto) { return f; }, byte);
     for (const std::size_t tokens : {1u, 2u, 3u, 8u, 15u}) {
       CAPTURE(tokens);
       check_sets(any.matrix(), support::random_inputs(tokens, 320, tokens));
@@ -110,7 +111,8 @@ TEST_CASE("panel product: codes and activations at their extremes") {
     CAPTURE(nash_swarm::format_table[f].name);
     for (const unsigned byte : {0x00u, 0xffu, 0x7fu, 0x80u}) {
       CAPTURE(byte);
-      const AnyMatrix any(16, 256, 0, [&](auto, auto) { return f; }, [&] { return byte; });
+      const AnyMatrix any(
+          16, 256, 0, [&](auto, auto) { return f; }, [&] { return byte; });
       Row inputs(2 * 256, 1.0f);  // codes of 127, and in the second row of −127
       for (std::size_t i = 256; i < inputs.size(); ++i) inputs[i] = -1.0f;
       check_sets(any.matrix(), inputs);
@@ -119,11 +121,11 @@ TEST_CASE("panel product: codes and activations at their extremes") {
 }
 
 TEST_CASE("panel product: a set that the machine lacks is refused") {
-  const AnyMatrix any(16, 64, 0, [](auto, auto) { return std::size_t{1}; }, [] { return 0u; });
-  nash_swarm::SerialExecutor serial;
+  const AnyMatrix any(
+      16, 64, 0, [](auto, auto) { return std::size_t{1}; }, [] { return 0u; });
   const Row inputs(64, 1.0f);
-  const Activations x = nash_swarm::quantize_activations(any.matrix().basis(),
-                                                         support::rows_of(inputs, 64), serial);
+  const Activations x =
+      nash_swarm::quantize_activations(any.matrix().basis(), support::rows_of(inputs, 64), serial);
   int refused = 0;
   int lacking = 0;
   for (const auto& entry : nash_swarm::instruction_sets) {

@@ -20,6 +20,7 @@
 #include "support/gaussian.hpp"
 #include "support/moments.hpp"
 #include "support/products.hpp"
+#include "support/serial.hpp"
 
 namespace {
 
@@ -29,9 +30,8 @@ using nash_swarm::test::message_of;
 using support::gaussian;
 using support::Row;
 using support::rows_of;
+using support::serial;
 using support::Shape;
-
-nash_swarm::SerialExecutor serial;
 
 /// One of every kind and width.
 constexpr const char* formats[] = {"pruned",    "b1_hash32", "b2_l2",   "b2_l6", "b3_l3",

@@ -12,6 +12,7 @@
 
 #include "io/support.hpp"
 #include "support/products.hpp"
+#include "support/serial.hpp"
 
 namespace {
 
@@ -23,8 +24,7 @@ using nash_swarm::Model;
 using nash_swarm::Plan;
 using nash_swarm::test::message_of;
 using support::rows_of;
-
-nash_swarm::SerialExecutor serial;
+using support::serial;
 
 /// Four matrices of 48 × 128: the first three are wholly coherent and point nearly the same way,
 /// the last one disturbs nobody.
@@ -50,8 +50,8 @@ double loss_of(const Model& model, const std::vector<MatrixPlan>& plans) {
     double own = 0.0;
     for (std::size_t p = 0; p < plans[m].cells.panels(); ++p) {
       for (std::size_t b = 0; b < plans[m].cells.blocks(); ++b) {
-        own += model.matrices()[m].payoff.cell_loss(
-            p, b, nash_swarm::format_index(plans[m].cells(p, b)));
+        own += model.matrices()[m].payoff.cell_loss(p, b,
+                                                    nash_swarm::format_index(plans[m].cells(p, b)));
       }
     }
     sum += (1.0 - headings.coherent[m]) * own;
@@ -65,7 +65,8 @@ double loss_of(const Model& model, const std::vector<MatrixPlan>& plans) {
 
 }  // namespace
 
-TEST_CASE("coupled game: matrices are the players, and what is certified is the loss of the cells") {
+TEST_CASE(
+    "coupled game: matrices are the players, and what is certified is the loss of the cells") {
   const Model model = coupled_model();
   for (const double bits : {2.0, 3.0, 4.2}) {
     CAPTURE(bits);
@@ -128,9 +129,11 @@ TEST_CASE("coupled game: headings that do not fit and budgets of time are refuse
   CHECK(message_of([&] { model.couple({1, {1.0}, {0.5}}); }).starts_with("headings: "));
   nash_swarm::Rules rules;
   rules.time = {std::vector<std::uint64_t>(nash_swarm::format_count, 1), 1000};
-  CHECK(message_of([&] { nash_swarm::allocate(model, Budget::bits(3.0), rules); })
-            .starts_with("time: matrices that disturb each other"));
+  CHECK(message_of([&] {
+          nash_swarm::allocate(model, Budget::bits(3.0), rules);
+        }).starts_with("time: matrices that disturb each other"));
   model.add("e", rows_of(support::random_inputs(48, 128, 3), 128), InputMoment("e", 128), serial);
-  CHECK(message_of([&] { nash_swarm::allocate(model, Budget::bits(3.0)); })
-            .starts_with("headings: they do not fit 5 matrices"));
+  CHECK(message_of([&] {
+          nash_swarm::allocate(model, Budget::bits(3.0));
+        }).starts_with("headings: they do not fit 5 matrices"));
 }

@@ -22,6 +22,7 @@
 #include "support/moments.hpp"
 #include "support/products.hpp"
 #include "support/random_matrix.hpp"
+#include "support/serial.hpp"
 
 namespace {
 
@@ -37,8 +38,7 @@ using nash_swarm::test::message_of;
 using support::gaussian;
 using support::Row;
 using support::rows_of;
-
-nash_swarm::SerialExecutor serial;
+using support::serial;
 
 /// Σ over inputs of |(W − V)·x|², V empty for 0.
 double output_energy(const Row& w, const Row& v, const Row& x, std::size_t in) {
@@ -190,8 +190,8 @@ TEST_CASE("payoff: what was measured in two formats corrects all between and bey
   const MatrixPayoff& after = model.matrices()[0].payoff;
   for (std::size_t f = 0; f < nash_swarm::format_count; ++f) {
     CAPTURE(nash_swarm::format_table[f].name);
-    const double share = (before.noise[f] - before.noise[fine]) /
-                         (before.noise[coarse] - before.noise[fine]);
+    const double share =
+        (before.noise[f] - before.noise[fine]) / (before.noise[coarse] - before.noise[fine]);
     const double factor = 1.0 + 2.0 * std::clamp(share, 0.0, 1.0);
     CHECK(after.loss(f) == doctest::Approx(factor * before.loss(f)).scale(0.0));
   }

@@ -18,6 +18,7 @@
 #include "io/support.hpp"
 #include "support/products.hpp"
 #include "support/random_matrix.hpp"
+#include "support/serial.hpp"
 
 namespace {
 
@@ -30,8 +31,7 @@ using nash_swarm::test::contains;
 using nash_swarm::test::message_of;
 using support::Row;
 using support::rows_of;
-
-nash_swarm::SerialExecutor serial;
+using support::serial;
 
 /// Five matrices; "q", "k" and "v" share a permuted basis, which the second of them in order names
 /// first.

@@ -17,6 +17,7 @@
 #include "support/gaussian.hpp"
 #include "support/products.hpp"
 #include "support/random_matrix.hpp"
+#include "support/serial.hpp"
 
 namespace {
 
@@ -28,8 +29,7 @@ using nash_swarm::PackedMatrix;
 using support::gaussian;
 using support::Row;
 using support::rows_of;
-
-nash_swarm::SerialExecutor serial;
+using support::serial;
 
 /// Inputs whose neighbouring channels are strongly correlated.
 Row correlated(std::size_t tokens, std::size_t in, unsigned seed) {

@@ -20,6 +20,7 @@
 #include "support/gaussian.hpp"
 #include "support/products.hpp"
 #include "support/random_matrix.hpp"
+#include "support/serial.hpp"
 
 namespace {
 
@@ -31,6 +32,7 @@ using nash_swarm::test::message_of;
 using support::decoded;
 using support::gaussian;
 using support::Row;
+using support::serial;
 
 template <class E>
 PackedMatrix round(const Row& weights, std::size_t out, std::size_t rotation, FormatId format,
@@ -42,7 +44,6 @@ PackedMatrix round(const Row& weights, std::size_t out, std::size_t rotation, Fo
 }
 
 PackedMatrix round(const Row& weights, std::size_t out, std::size_t rotation, FormatId format) {
-  nash_swarm::SerialExecutor serial;
   return round(weights, out, rotation, format, serial);
 }
 
@@ -140,7 +141,7 @@ TEST_CASE("nearest: one outlier costs no more than a step of the scale that clip
 TEST_CASE("nearest: rows too small to be scaled become zeros") {
   for (const float tiny : {std::numeric_limits<float>::denorm_min(), 1e-40f, 2e-38f}) {
     for (const nash_swarm::Format& format : nash_swarm::format_table) {
-    if (format.family != nash_swarm::WindowFamily::none) continue;  // not rounded to the nearest
+      if (format.family != nash_swarm::WindowFamily::none) continue;  // not rounded to the nearest
       CAPTURE(tiny);
       CAPTURE(format.name);
       const Row weights(130, tiny);
@@ -181,7 +182,6 @@ TEST_CASE("nearest: odd shapes") {
 }
 
 TEST_CASE("nearest: what does not fit is refused") {
-  nash_swarm::SerialExecutor serial;
   const Row weights = gaussian(17 * 65, 7);
   const auto view = support::rows_of(weights, 65);
   const auto basis = std::make_shared<const InputBasis>("w.input", 65, 64, 1);
@@ -198,7 +198,6 @@ TEST_CASE("nearest: what does not fit is refused") {
 }
 
 TEST_CASE("nearest: strided weights give the same bytes") {
-  nash_swarm::SerialExecutor serial;
   const Row weights = gaussian(17 * 70, 8);
   Row transposed(weights.size());
   for (std::size_t i = 0; i < weights.size(); ++i) transposed[i % 70 * 17 + i / 70] = weights[i];

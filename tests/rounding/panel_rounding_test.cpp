@@ -14,10 +14,12 @@
 #include "support/decoding.hpp"
 #include "support/gaussian.hpp"
 #include "support/moments.hpp"
+#include "support/serial.hpp"
 
 namespace ns = nash_swarm;
 using ns::FormatId;
 using support::gaussian;
+using support::serial;
 using Row = std::vector<float>;
 
 namespace {
@@ -35,7 +37,6 @@ Row packed(const Row& weights, const std::vector<FormatId>& formats,
   const auto basis = std::make_shared<const ns::InputBasis>("w.input", in, rotation, 7);
   ns::CellMap cells(1, formats.size(), FormatId{0});
   for (std::size_t b = 0; b < formats.size(); ++b) cells(0, b) = formats[b];
-  ns::SerialExecutor serial;
   const ns::TensorView<const float, 2> view(weights.data(), {rows, in});
   return support::decoded(
       feedback == nullptr
@@ -61,7 +62,6 @@ double cost(const Row& weights, const Row& decoded, const ns::InputMoment& momen
 ns::InputMoment correlated_moment(std::size_t in, float unit = 1.0f) {
   Row x = support::correlated(2000, in, 6);
   for (float& value : x) value *= unit;
-  ns::SerialExecutor serial;
   ns::InputMoment moment("w", in);
   moment.add(ns::TensorView<const float, 2>(x.data(), {2000, in}), serial);
   return moment;
@@ -70,9 +70,9 @@ ns::InputMoment correlated_moment(std::size_t in, float unit = 1.0f) {
 }  // namespace
 
 TEST_CASE("panel rounding: formats of every kind side by side") {
-  const std::vector<FormatId> formats{id_of("b2_hash32"),   id_of("b3.5_hash32"), id_of("pruned"),
-                                      id_of("linear8"),     id_of("b1.5_hash32"), id_of("b4_hash16"),
-                                      id_of("b3_hash16"),   id_of("b3_l3")};
+  const std::vector<FormatId> formats{id_of("b2_hash32"), id_of("b3.5_hash32"), id_of("pruned"),
+                                      id_of("linear8"),   id_of("b1.5_hash32"), id_of("b4_hash16"),
+                                      id_of("b3_hash16"), id_of("b3_l3")};
   const std::size_t in = 64 * formats.size();
   const Row weights = gaussian(rows * in, 4);
   const Row decoded = packed(weights, formats, nullptr);

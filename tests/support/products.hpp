@@ -11,6 +11,7 @@
 
 #include "support/lcg.hpp"
 #include "support/random_matrix.hpp"
+#include "support/serial.hpp"
 
 namespace support {
 
@@ -21,6 +22,8 @@ struct Shape {
   std::size_t out;
   std::size_t in;
 };
+
+inline constexpr Shape odd_shapes[] = {{1, 64}, {17, 65}, {16, 64}, {33, 130}, {100, 256}};
 
 inline Row random_inputs(std::size_t tokens, std::size_t channels, std::uint64_t seed) {
   Lcg random(seed);
@@ -44,7 +47,6 @@ Row multiply(const nash_swarm::PackedMatrix& matrix, const Inputs& x, std::size_
 }
 
 inline Row multiply(const nash_swarm::PackedMatrix& matrix, const Row& x) {
-  nash_swarm::SerialExecutor serial;
   return multiply(matrix, rows_of(x, matrix.in_features()), x.size() / matrix.in_features(),
                   serial);
 }

@@ -1,0 +1,18 @@
+#pragma once
+
+#include <filesystem>
+
+#include "gpt2/checkpoint.hpp"
+
+namespace nash_swarm::test {
+
+/// The folder of the bundled model.
+inline const std::filesystem::path bundled =
+    std::filesystem::path(NASH_SWARM_EXAMPLE_DATA) / "wiki-gpt2";
+
+inline const gpt2::Checkpoint& bundled_checkpoint() {
+  static const gpt2::Checkpoint opened(bundled);
+  return opened;
+}
+
+}  // namespace nash_swarm::test
