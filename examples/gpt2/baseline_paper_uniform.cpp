@@ -32,8 +32,8 @@ struct Largest {
   void operator+=(const Largest& other) { value = std::max(value, other.value); }
 };
 
-QuantizedBaseline quantize(const std::shared_ptr<const WeightSource>& original,
-                           nash_swarm::ThreadPool& pool) {
+QuantizedBaseline quantize_uniformly(const std::shared_ptr<const WeightSource>& original,
+                                     nash_swarm::ThreadPool& pool) {
   const auto visit = [&](Largest& largest, std::size_t begin, std::size_t end) {
     largest.value = largest_magnitude(*original, begin, read_slice(*original, begin, end).view());
   };
@@ -46,7 +46,7 @@ QuantizedBaseline quantize(const std::shared_ptr<const WeightSource>& original,
 }  // namespace
 
 Baseline paper_uniform() {
-  return {"paper_uniform", "paper uniform, 4 bits", {}, quantize};
+  return {"paper_uniform", "paper uniform, 4 bits", {}, quantize_uniformly};
 }
 
 }  // namespace gpt2

@@ -27,7 +27,7 @@ using nash_swarm::Error;
 using nash_swarm::StoredTensor;
 using nash_swarm::ThreadPool;
 
-constexpr std::string_view prefix = "transformer.";
+constexpr std::string_view published_prefix = "transformer.";
 constexpr const char* export_again = "export the checkpoint again";
 
 std::string read_text(const std::filesystem::path& path) {
@@ -36,7 +36,7 @@ std::string read_text(const std::filesystem::path& path) {
 }
 
 std::string_view without_prefix(std::string_view name) {
-  return name.starts_with(prefix) ? name.substr(prefix.size()) : name;
+  return name.starts_with(published_prefix) ? name.substr(published_prefix.size()) : name;
 }
 
 std::string shape_text(const std::vector<std::size_t>& shape) {

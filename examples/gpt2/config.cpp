@@ -13,7 +13,7 @@ using nash_swarm::Error;
 /// Far above any GPT-2, and small enough that no product of two sizes overflows.
 constexpr std::size_t most_layers = 4096;
 constexpr std::size_t most_features = std::size_t{1} << 24;
-constexpr std::size_t most_tokens = std::size_t{1} << 28;
+constexpr std::size_t largest_vocabulary = std::size_t{1} << 28;
 
 /// The keys of one config.json, with messages that name file and key.
 class Keys {
@@ -100,7 +100,7 @@ Config parse_config(std::string_view json, const std::string& name) {
   config.n_layer = keys.size("n_layer", most_layers);
   config.n_head = keys.size("n_head", most_features);
   config.n_ctx = context_length(keys);
-  config.vocab_size = keys.size("vocab_size", most_tokens);
+  config.vocab_size = keys.size("vocab_size", largest_vocabulary);
   config.n_inner = keys.has("n_inner") ? keys.size("n_inner", most_features) : 4 * config.n_embd;
   config.layer_norm_epsilon = keys.epsilon("layer_norm_epsilon", config.layer_norm_epsilon);
   if (config.n_embd % config.n_head != 0) {

@@ -1,7 +1,6 @@
 #include "gpt2/evaluation.hpp"
 
 #include <algorithm>
-#include <chrono>
 #include <cstdint>
 #include <nash_swarm/core/error.hpp>
 #include <nash_swarm/core/tensor_view.hpp>
@@ -10,6 +9,7 @@
 
 #include "gpt2/float_matrix.hpp"
 #include "gpt2/loss.hpp"
+#include "gpt2/seconds.hpp"
 
 namespace gpt2 {
 namespace {
@@ -83,7 +83,6 @@ void divide(Evaluation& evaluation, double tokens) {
 std::vector<Evaluation> evaluate(std::span<const Model* const> models, bool first_is_reference,
                                  const EvaluationText& text, ThreadPool& pool,
                                  const EvaluationObserver& observer) {
-  using Clock = std::chrono::steady_clock;
   check_text(text);
   std::vector<Evaluation> evaluations(models.size());
   if (first_is_reference) {
@@ -99,7 +98,7 @@ std::vector<Evaluation> evaluate(std::span<const Model* const> models, bool firs
     for (std::size_t m = 0; m < models.size(); ++m) {
       const auto start = Clock::now();
       states.push_back(hidden_states(*models[m], inputs, batch.size(), pool));
-      evaluations[m].seconds += std::chrono::duration<double>(Clock::now() - start).count();
+      evaluations[m].seconds += seconds_since(start);
       if (observer) observer(inputs.size());
     }
     std::vector<TensorView<const float, 2>> hidden;

@@ -1,22 +1,17 @@
 #include "gpt2/generation.hpp"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <nash_swarm/core/error.hpp>
 #include <string>
 
 #include "gpt2/loss.hpp"
+#include "gpt2/seconds.hpp"
 
 namespace gpt2 {
 namespace {
 
-using Clock = std::chrono::steady_clock;
 using nash_swarm::Error;
-
-double seconds_since(Clock::time_point begin) {
-  return std::chrono::duration<double>(Clock::now() - begin).count();
-}
 
 void check_length(const Config& config, std::size_t prompt, std::size_t count) {
   if (prompt == 0) throw Error("prompt", "has no tokens", "give at least one");

@@ -1,7 +1,6 @@
 #include "gpt2/loss.hpp"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <nash_swarm/core/error.hpp>
 #include <string>
@@ -9,6 +8,7 @@
 
 #include "gpt2/eigen_view.hpp"
 #include "gpt2/float_matrix.hpp"
+#include "gpt2/seconds.hpp"
 
 namespace gpt2 {
 namespace {
@@ -72,9 +72,9 @@ struct Chunk {
 /// @return wall time in seconds
 double compute_logits(const Model& model, TensorView<const float, 2> hidden, Chunk& chunk,
                       ThreadPool& pool) {
-  const auto start = std::chrono::steady_clock::now();
+  const auto start = Clock::now();
   model.token_embedding->logits(hidden, chunk.logits.view().slice(0, 0, hidden.extent(0)), pool);
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return seconds_since(start);
 }
 
 /// Scores the chunk's tokens, which are `targets` from `begin` on.

@@ -11,16 +11,16 @@
 namespace gpt2 {
 namespace {
 
-using Json = nlohmann::ordered_json;
+using OrderedJson = nlohmann::ordered_json;
 
 constexpr const char* interval =
     "95 %, normal, of the mean over the texts of the paired differences of losses";
 
-Json to_json(const LossChange& change) {
+OrderedJson to_json(const LossChange& change) {
   return {{"percent", change.percent}, {"low", change.low}, {"high", change.high}};
 }
 
-Json to_json(const PaperRow& row) {
+OrderedJson to_json(const PaperRow& row) {
   return {{"method", row.row.method},
           {"stored", row.row.stored},
           {"matrix_weights", row.row.matrix_weights},
@@ -33,8 +33,8 @@ Json to_json(const PaperRow& row) {
           {"unpadded_loss_change", to_json(row.unpadded_change)}};
 }
 
-Json to_json(const PaperTable& table) {
-  Json json;
+OrderedJson to_json(const PaperTable& table) {
+  OrderedJson json;
   json["model"] = table.model;
   json["text"] = {{"file", table.text.file},
                   {"protocol", table.text.protocol},
@@ -43,7 +43,7 @@ Json to_json(const PaperTable& table) {
                   {"scored_tokens", table.text.scored_tokens},
                   {"padding_tokens", table.text.padding_tokens}};
   json["float"] = {{"loss", table.float_model.loss}, {"unpadded_loss", table.unpadded_loss}};
-  json["rows"] = Json::array();
+  json["rows"] = OrderedJson::array();
   for (const PaperRow& row : table.rows) json["rows"].push_back(to_json(row));
   return json;
 }
@@ -88,10 +88,10 @@ std::string format_paper_tables(std::span<const PaperTable> tables) {
 }
 
 void write_paper_tables(std::span<const PaperTable> tables, const std::filesystem::path& target) {
-  Json json;
+  OrderedJson json;
   json["scope"] = "lm_head";
   json["interval"] = interval;
-  json["tables"] = Json::array();
+  json["tables"] = OrderedJson::array();
   for (const PaperTable& table : tables) json["tables"].push_back(to_json(table));
   const std::string text = json.dump(2) + "\n";
   nash_swarm::AtomicFile file(target);

@@ -18,8 +18,8 @@ namespace gpt2 {
 namespace {
 
 /// Single precision numbers, so that 1e-05 is written as such.
-using Json = nlohmann::basic_json<nlohmann::ordered_map, std::vector, std::string, bool,
-                                  std::int64_t, std::uint64_t, float>;
+using FloatJson = nlohmann::basic_json<nlohmann::ordered_map, std::vector, std::string, bool,
+                                       std::int64_t, std::uint64_t, float>;
 using nash_swarm::DataType;
 using nash_swarm::Error;
 using nash_swarm::Half;
@@ -128,23 +128,23 @@ void write_weights(const std::vector<RandomTensor>& tensors, std::uint64_t seed,
 }
 
 std::string config_json(const Config& config) {
-  Json json = {{"activation_function", "gelu_new"},
-               {"architectures", {"GPT2LMHeadModel"}},
-               {"attn_pdrop", 0.1f},
-               {"bos_token_id", config.vocab_size - 1},
-               {"embd_pdrop", 0.1f},
-               {"eos_token_id", config.vocab_size - 1},
-               {"initializer_range", 0.02f},
-               {"layer_norm_epsilon", config.layer_norm_epsilon},
-               {"model_type", "gpt2"},
-               {"n_ctx", config.n_ctx},
-               {"n_embd", config.n_embd},
-               {"n_head", config.n_head},
-               {"n_inner", config.n_inner},
-               {"n_layer", config.n_layer},
-               {"n_positions", config.n_ctx},
-               {"resid_pdrop", 0.1f},
-               {"vocab_size", config.vocab_size}};
+  FloatJson json = {{"activation_function", "gelu_new"},
+                    {"architectures", {"GPT2LMHeadModel"}},
+                    {"attn_pdrop", 0.1f},
+                    {"bos_token_id", config.vocab_size - 1},
+                    {"embd_pdrop", 0.1f},
+                    {"eos_token_id", config.vocab_size - 1},
+                    {"initializer_range", 0.02f},
+                    {"layer_norm_epsilon", config.layer_norm_epsilon},
+                    {"model_type", "gpt2"},
+                    {"n_ctx", config.n_ctx},
+                    {"n_embd", config.n_embd},
+                    {"n_head", config.n_head},
+                    {"n_inner", config.n_inner},
+                    {"n_layer", config.n_layer},
+                    {"n_positions", config.n_ctx},
+                    {"resid_pdrop", 0.1f},
+                    {"vocab_size", config.vocab_size}};
   if (config.n_inner == 4 * config.n_embd) json["n_inner"] = nullptr;
   return json.dump(2) + "\n";
 }
@@ -195,7 +195,8 @@ Vocabulary made_up_vocabulary(std::size_t size) {
   Vocabulary vocabulary{"{", "#version: 0.2\n"};
   std::size_t id = 0;
   const auto add = [&](const std::string& token) {
-    vocabulary.vocab_json += (id == 0 ? "" : ", ") + Json(token).dump() + ": " + std::to_string(id);
+    vocabulary.vocab_json +=
+        (id == 0 ? "" : ", ") + FloatJson(token).dump() + ": " + std::to_string(id);
     ++id;
   };
   for (const std::string& token : bytes) add(token);

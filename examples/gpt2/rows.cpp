@@ -1,22 +1,18 @@
 #include "gpt2/rows.hpp"
 
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <string>
 #include <utility>
 
 #include "gpt2/other_tensors.hpp"
 #include "gpt2/packed.hpp"
+#include "gpt2/seconds.hpp"
 
 namespace gpt2 {
 namespace {
 
 using nash_swarm::Error;
-
-double seconds_since(std::chrono::steady_clock::time_point begin) {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-}
 
 bool meets(const ReportRow& row, const SizeLimit& limit) {
   if (limit.bits && row.bits_per_weight() > *limit.bits) return false;
@@ -104,7 +100,7 @@ QuantizedModel pack_and_read_back(const Quantizer& quantizer, Scope scope,
                                   Progress& progress) {
   QuantizedModel quantized;
   quantized.row = planned_row(quantizer, scope, plan, limit);
-  const auto begin = std::chrono::steady_clock::now();
+  const auto begin = Clock::now();
   progress.stage("packing " + quantized.row.label, quantizer.weights());
   const WeightProgress packed = [&](std::size_t weights) { progress.advance(weights); };
   if (options.finish) {
@@ -126,7 +122,7 @@ QuantizedModel pack_and_read_back(const Quantizer& quantizer, Scope scope,
 
 QuantizedModel run_baseline(const Checkpoint& checkpoint, Scope scope, const Baseline& baseline,
                             bool with_model, nash_swarm::ThreadPool& pool) {
-  const auto begin = std::chrono::steady_clock::now();
+  const auto begin = Clock::now();
   QuantizedModel quantized;
   ReportRow& row = quantized.row;
   row.method = baseline.method;

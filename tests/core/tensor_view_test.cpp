@@ -11,8 +11,12 @@
 #include <type_traits>
 #include <vector>
 
+#include "io/support.hpp"
+
 using nash_swarm::Error;
 using nash_swarm::TensorView;
+using nash_swarm::test::contains;
+using nash_swarm::test::message_of;
 
 namespace {
 
@@ -69,19 +73,6 @@ static_assert(numbers_table.slice(1, 1, 3).slice(0, 1, 2)(0, 0) == 11);
 static_assert(numbers_table[1](1) == 11);
 static_assert(TensorView<const int, 1>{numbers, {2}, {3}}(1) == 10);
 static_assert(TensorView<int, 3>{}.empty());
-
-std::string message_of(auto&& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "";
-}
-
-bool contains(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
 
 constexpr std::size_t huge = std::numeric_limits<std::size_t>::max();
 

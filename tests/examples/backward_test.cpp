@@ -29,7 +29,7 @@ using nash_swarm::ThreadPool;
 using nash_swarm::test::tiny_checkpoint;
 using Tokens = std::vector<std::int32_t>;
 
-const Tokens tokens = {5, 900, 17, 17, 3, 1023, 0, 88, 412, 900, 5, 5, 64, 31, 7, 2};
+const Tokens two_sequences = {5, 900, 17, 17, 3, 1023, 0, 88, 412, 900, 5, 5, 64, 31, 7, 2};
 const Tokens labels = {900, 17, 17, 3, 1023, 0, 88, 412, 900, 5, 5, 64, 31, 7, 2, 6};
 
 /// A matrix with one of its weights moved.
@@ -65,7 +65,7 @@ double loss_with(const std::string& matrix, std::size_t row, std::size_t column,
                                if (original->name() != matrix) return original;
                                return std::make_shared<MovedMatrix>(original, row, column, step);
                              });
-  const FloatMatrix hidden = gpt2::hidden_states(model, tokens, 1, pool);
+  const FloatMatrix hidden = gpt2::hidden_states(model, two_sequences, 1, pool);
   const std::vector<double> losses = gpt2::token_losses(model, hidden.view(), labels, pool);
   return std::accumulate(losses.begin(), losses.end(), 0.0);
 }
@@ -93,7 +93,7 @@ std::map<std::string, FloatMatrix> gradients(const gpt2::LogitGradient& logit_gr
     result.emplace("wte", std::move(gradient));
   };
   const Model model = gpt2::make_float_model(tiny_checkpoint(), false);
-  gpt2::run_backward(model, tokens, logit_gradient, pool, observer);
+  gpt2::run_backward(model, two_sequences, logit_gradient, pool, observer);
   return result;
 }
 
@@ -118,8 +118,8 @@ std::span<float> vector_of(Model& model, const std::string& name) {
 /// The divergence from the tiny model, summed over the tokens of two sequences.
 double divergence(const Model& teacher, const Model& model, ThreadPool& pool) {
   const Model* const models[] = {&teacher, &model};
-  const FloatMatrix states[] = {gpt2::hidden_states(teacher, tokens, 2, pool),
-                                gpt2::hidden_states(model, tokens, 2, pool)};
+  const FloatMatrix states[] = {gpt2::hidden_states(teacher, two_sequences, 2, pool),
+                                gpt2::hidden_states(model, two_sequences, 2, pool)};
   const TensorView<const float, 2> hidden[] = {states[0].view(), states[1].view()};
   const std::vector<double> divergences =
       gpt2::score_tokens(models, hidden, labels, true, pool)[1].divergences;
@@ -131,7 +131,7 @@ double divergence(const Model& teacher, const Model& model, ThreadPool& pool) {
 TEST_CASE("backward: gradients of biases and norms are the finite differences of the divergence") {
   ThreadPool pool(2);
   const Model teacher = gpt2::make_float_model(tiny_checkpoint(), false);
-  const FloatMatrix hidden = gpt2::hidden_states(teacher, tokens, 2, pool);
+  const FloatMatrix hidden = gpt2::hidden_states(teacher, two_sequences, 2, pool);
   Model model = gpt2::make_float_model(tiny_checkpoint(), false);
   std::mt19937_64 engine(5);
   for (float& weight : vector_of(model, "h.0.ln_1.weight")) {
@@ -153,7 +153,7 @@ TEST_CASE("backward: gradients of biases and norms are the finite differences of
     found[name + ".weight"].assign(dweight.begin(), dweight.end());
     found[name + ".bias"].assign(dbias.begin(), dbias.end());
   };
-  gpt2::run_backward(model, tokens,
+  gpt2::run_backward(model, two_sequences,
                      gpt2::gradient_of_divergence(*teacher.token_embedding, hidden.view(), pool),
                      pool, observer, 2);
   REQUIRE(found.size() == 10);
@@ -195,9 +195,10 @@ TEST_CASE("backward: gradients are the finite differences of the loss") {
     double size = 0.0;
     for (int sample = 0; sample < 12; ++sample) {
       // Rows of the embedding that occur in the text, so that both its roles count.
-      const std::size_t row = matrix->name() == "wte"
-                                  ? static_cast<std::size_t>(tokens[engine() % tokens.size()])
-                                  : engine() % gradient.rows();
+      const std::size_t row =
+          matrix->name() == "wte"
+              ? static_cast<std::size_t>(two_sequences[engine() % two_sequences.size()])
+              : engine() % gradient.rows();
       const std::size_t column = engine() % gradient.columns();
       constexpr float step = 0.004f;
       const double measured = (loss_with(matrix->name(), row, column, step, pool) -

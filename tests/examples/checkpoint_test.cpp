@@ -18,12 +18,14 @@
 #include "gpt2/checkpoint.hpp"
 #include "gpt2/config.hpp"
 #include "gpt2/model.hpp"
+#include "io/support.hpp"
 
 namespace {
 
 using nash_swarm::DataType;
 using nash_swarm::Error;
 using nash_swarm::ThreadPool;
+using nash_swarm::test::contains;
 using Json = nlohmann::json;
 
 Json tiny_config() {
@@ -38,10 +40,6 @@ std::string error_of(const std::function<void()>& action) {
     return error.what();
   }
   return "";
-}
-
-bool contains(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
 }
 
 std::string config_error(const char* key, const Json& value) {

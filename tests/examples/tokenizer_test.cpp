@@ -68,7 +68,7 @@ Tokenizer make(const json& vocabulary, const std::string& merges) {
   return Tokenizer::from_text(vocabulary.dump(), merges, "vocab.json", "merges.txt");
 }
 
-std::string message_of(const std::function<void()>& action) {
+std::string message_with_remedy(const std::function<void()>& action) {
   try {
     action();
   } catch (const nash_swarm::Error& error) {
@@ -78,8 +78,8 @@ std::string message_of(const std::function<void()>& action) {
   return "no error";
 }
 
-std::string message_of(const std::string& vocabulary, const std::string& merges) {
-  return message_of([&] { Tokenizer::from_text(vocabulary, merges, "v.json", "m.txt"); });
+std::string message_with_remedy(const std::string& vocabulary, const std::string& merges) {
+  return message_with_remedy([&] { Tokenizer::from_text(vocabulary, merges, "v.json", "m.txt"); });
 }
 
 void check_contains(const std::string& text, const std::string& part) {
@@ -240,16 +240,16 @@ TEST_CASE("tokenizer: accepted variants of the files") {
 TEST_CASE("tokenizer: a size that differs from the model's is refused") {
   const Tokenizer tokenizer = make(byte_vocabulary(), "#version: 0.2\n");
   CHECK_NOTHROW(tokenizer.check_fits(256));
-  const std::string message = message_of([&] { tokenizer.check_fits(50257); });
+  const std::string message = message_with_remedy([&] { tokenizer.check_fits(50257); });
   check_contains(message, "vocab.json: 256 tokens");
   check_contains(message, "50257");
 }
 
 TEST_CASE("tokenizer: ids outside the vocabulary are refused") {
   const Tokenizer tokenizer = make(byte_vocabulary(), "#version: 0.2\n");
-  check_contains(message_of([&] { tokenizer.decode(Ids{-1}); }),
+  check_contains(message_with_remedy([&] { tokenizer.decode(Ids{-1}); }),
                  "vocab.json: no token has the id -1");
-  check_contains(message_of([&] {
+  check_contains(message_with_remedy([&] {
                    tokenizer.decode(Ids{0, 256});
                  }),
                  "id 256; pass ids from 0 to 255");
@@ -258,46 +258,49 @@ TEST_CASE("tokenizer: ids outside the vocabulary are refused") {
 TEST_CASE("tokenizer: bad vocabularies are refused with the entry") {
   const std::string merges = "#version: 0.2\n";
   const std::string good = vocabulary_with({"he"}).dump();
-  CHECK(message_of(good, merges) == "no error");
+  CHECK(message_with_remedy(good, merges) == "no error");
   const auto with_id = [&](const json& id) {
     json vocabulary = vocabulary_with({"he"});
     vocabulary["he"] = id;
     return vocabulary.dump();
   };
-  check_contains(message_of("", merges), "v.json: not valid JSON at byte");
-  check_contains(message_of(good.substr(0, good.size() / 2), merges),
+  check_contains(message_with_remedy("", merges), "v.json: not valid JSON at byte");
+  check_contains(message_with_remedy(good.substr(0, good.size() / 2), merges),
                  "v.json: not valid JSON at byte");
-  check_contains(message_of(good + "x", merges), "not valid JSON at byte");
-  check_contains(message_of("[1, 2]", merges), "v.json: not a JSON object");
-  check_contains(message_of("7", merges), "v.json: not a JSON object");
-  check_contains(message_of("null", merges), "v.json: not a JSON object");
+  check_contains(message_with_remedy(good + "x", merges), "not valid JSON at byte");
+  check_contains(message_with_remedy("[1, 2]", merges), "v.json: not a JSON object");
+  check_contains(message_with_remedy("7", merges), "v.json: not a JSON object");
+  check_contains(message_with_remedy("null", merges), "v.json: not a JSON object");
   for (const json& id : {json("256"), json(256.5), json(-1), json(nullptr), json(true),
                          json::array({256}), json::object({{"id", 256}})}) {
     INFO(id.dump());
-    check_contains(message_of(with_id(id), merges),
+    check_contains(message_with_remedy(with_id(id), merges),
                    "v.json: token \"he\": its id is not a whole number");
   }
-  check_contains(message_of(with_id(257), merges),
+  check_contains(message_with_remedy(with_id(257), merges),
                  "token \"he\": id 257 in a vocabulary of 257 tokens");
-  check_contains(message_of(with_id(std::uint64_t{1} << 32), merges), "id 4294967296 is too large");
-  check_contains(message_of(with_id(byte_vocabulary().at("a")), merges),
+  check_contains(message_with_remedy(with_id(std::uint64_t{1} << 32), merges),
+                 "id 4294967296 is too large");
+  check_contains(message_with_remedy(with_id(byte_vocabulary().at("a")), merges),
                  "v.json: tokens \"a\" and \"he\" have the same id");
-  check_contains(message_of("{\"he\": 0, \"he\": 1}", merges), "token \"he\" is listed twice");
+  check_contains(message_with_remedy("{\"he\": 0, \"he\": 1}", merges),
+                 "token \"he\" is listed twice");
 
   json without_byte = vocabulary_with({"he"});
   without_byte.erase("A");
   without_byte["he"] = byte_vocabulary().at("A");
-  check_contains(message_of(without_byte.dump(), merges), "v.json: no token \"A\" for byte 65");
-  check_contains(message_of("{}", merges), "v.json: no token");
-  check_contains(message_of(vocabulary_with({"h e"}).dump(), merges),
+  check_contains(message_with_remedy(without_byte.dump(), merges),
+                 "v.json: no token \"A\" for byte 65");
+  check_contains(message_with_remedy("{}", merges), "v.json: no token");
+  check_contains(message_with_remedy(vocabulary_with({"h e"}).dump(), merges),
                  "v.json: token \"h e\" has a character that stands for no byte");
-  check_contains(message_of(vocabulary_with({"日"}).dump(), merges), "stands for no byte");
+  check_contains(message_with_remedy(vocabulary_with({"日"}).dump(), merges), "stands for no byte");
 }
 
 TEST_CASE("tokenizer: bad merges are refused with the line") {
   const std::string vocabulary = vocabulary_with({"he"}).dump();
   const auto message = [&](const std::string& line) {
-    return message_of(vocabulary, "#version: 0.2\nh e\n" + line + "\n#");
+    return message_with_remedy(vocabulary, "#version: 0.2\nh e\n" + line + "\n#");
   };
   for (const std::string line : {"he", "h  e", " he", "he ", "h e l", "", "\r"}) {
     INFO(line);
@@ -310,22 +313,23 @@ TEST_CASE("tokenizer: bad merges are refused with the line") {
   // Only the first line can be the version line.
   check_contains(message("#version: 0.2"), "line 3: token \"#version:\"");
   check_contains(message("h e"), "m.txt: line 3: \"h e\" is listed twice");
-  check_contains(message_of(vocabulary, ""), "m.txt: the file is empty");
-  check_contains(message_of(vocabulary, vocabulary), "m.txt: line 1: ");
+  check_contains(message_with_remedy(vocabulary, ""), "m.txt: the file is empty");
+  check_contains(message_with_remedy(vocabulary, vocabulary), "m.txt: line 1: ");
 }
 
 TEST_CASE("tokenizer: unreadable files are refused by name") {
   const TemporaryFolder folder;
   const fs::path absent = folder / "absent.json";
   const fs::path merges = bundled / "merges.txt";
-  check_contains(message_of([&] { Tokenizer::from_files(absent, merges); }),
+  check_contains(message_with_remedy([&] { Tokenizer::from_files(absent, merges); }),
                  absent.string() + ": cannot be opened: No such file");
-  check_contains(message_of([&] { Tokenizer::from_files(bundled / "vocab.json", absent); }),
-                 absent.string() + ": cannot be opened: No such file");
-  check_contains(message_of([&] { Tokenizer::from_files(folder.path(), merges); }),
+  check_contains(
+      message_with_remedy([&] { Tokenizer::from_files(bundled / "vocab.json", absent); }),
+      absent.string() + ": cannot be opened: No such file");
+  check_contains(message_with_remedy([&] { Tokenizer::from_files(folder.path(), merges); }),
                  folder.path().string() + ": cannot be");
   const fs::path empty = folder / "empty.json";
   std::ofstream(empty).close();
-  check_contains(message_of([&] { Tokenizer::from_files(empty, merges); }),
+  check_contains(message_with_remedy([&] { Tokenizer::from_files(empty, merges); }),
                  empty.string() + ": not valid JSON");
 }

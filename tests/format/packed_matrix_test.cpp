@@ -10,10 +10,12 @@
 #include <utility>
 #include <vector>
 
+#include "io/support.hpp"
 #include "support/random_matrix.hpp"
 
 using nash_swarm::BFloat16;
 using nash_swarm::PackedMatrix;
+using nash_swarm::test::contains;
 using support::MatrixBytes;
 
 namespace {
@@ -39,10 +41,6 @@ std::string problem_of(MatrixBytes bytes, std::size_t out_features = rows) {
     return error.problem();
   }
   return "accepted";
-}
-
-bool contains(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
 }
 
 }  // namespace

@@ -8,11 +8,13 @@
 #include <string>
 #include <vector>
 
+#include "io/support.hpp"
 #include "random_tables.hpp"
 
 using nash_swarm::Certificate;
 using nash_swarm::certify;
 using nash_swarm::verify;
+using nash_swarm::test::contains;
 
 namespace {
 
@@ -20,10 +22,6 @@ using Strategy = std::vector<std::uint32_t>;
 
 Tables two_players() {
   return {{{0, 8.0}, {2, 3.0}, {4, 1.0}}, {{1, 6.0}, {3, 2.0}}};
-}
-
-bool contains(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
 }
 
 }  // namespace

@@ -18,9 +18,10 @@
 using nash_swarm::Allocation;
 using nash_swarm::Edge;
 using nash_swarm::Game;
-using Strategy = std::vector<std::uint32_t>;
 
 namespace {
+
+using Strategy = std::vector<std::uint32_t>;
 
 /// A chain game that owns its memory; about every third pair of neighbours has no edge.
 struct ChainGame {

@@ -4,10 +4,12 @@
 #include <nash_swarm/game/players.hpp>
 #include <string>
 
+#include "io/support.hpp"
 #include "random_tables.hpp"
 
 using nash_swarm::check;
 using nash_swarm::Error;
+using nash_swarm::test::contains;
 
 namespace {
 
@@ -18,10 +20,6 @@ std::string refusal(const nash_swarm::Players& players) {
     return error.what();
   }
   return {};
-}
-
-bool contains(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
 }
 
 Tables three_players() {

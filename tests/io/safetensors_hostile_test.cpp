@@ -58,7 +58,7 @@ void check_bounds(const SafetensorsFile& file) {
   }
 }
 
-const std::string small_file =
+const std::string small_container =
     safetensors_text(R"({"__metadata__":{"format":"pt"},)"
                      R"("first":{"dtype":"F32","shape":[2,2],"data_offsets":[0,16]},)"
                      R"("empty":{"dtype":"I8","shape":[0,9],"data_offsets":[16,16]},)"
@@ -95,7 +95,7 @@ TEST_CASE("a header whose length lies") {
   const TemporaryFolder folder;
   const std::filesystem::path path = folder / "f";
   const auto with_length = [&](std::uint64_t length) {
-    std::string text = small_file;
+    std::string text = small_container;
     std::memcpy(text.data(), &length, sizeof length);
     write_text(path, text);
     const std::string message = refusal(path);
@@ -103,7 +103,7 @@ TEST_CASE("a header whose length lies") {
     return message;
   };
   CHECK(contains(with_length(0), "length at byte 0 is 0"));
-  CHECK(contains(with_length(small_file.size() - 7), "follow"));
+  CHECK(contains(with_length(small_container.size() - 7), "follow"));
   CHECK(contains(with_length(UINT64_MAX), "18446744073709551615"));
   CHECK(contains(with_length(20), "no valid JSON at its byte"));
   const std::uint64_t too_long = 100'000'001;
@@ -250,7 +250,7 @@ TEST_CASE("things that are no files") {
   }
   SUBCASE("unreadable") {
     if (::geteuid() == 0) return;  // to whom nothing is forbidden
-    write_text(folder / "secret", small_file);
+    write_text(folder / "secret", small_container);
     REQUIRE(::chmod((folder / "secret").c_str(), 0) == 0);
     named(folder / "secret");
   }
@@ -259,21 +259,21 @@ TEST_CASE("things that are no files") {
 TEST_CASE("a file cut at any byte is refused") {
   const TemporaryFolder folder;
   const std::filesystem::path path = folder / "cut";
-  write_text(path, small_file);
+  write_text(path, small_container);
   REQUIRE(refusal(path) == "");
-  for (std::size_t size = small_file.size(); size-- > 0;) {
+  for (std::size_t size = small_container.size(); size-- > 0;) {
     std::filesystem::resize_file(path, size);
     const std::string message = refusal(path);
     if (message.find(path.string() + ": ") != 0) FAIL("accepted or not named at byte ", size);
   }
-  write_text(path, small_file + "x");
+  write_text(path, small_container + "x");
   CHECK(contains(refusal(path), "belong to no tensor"));
 }
 
 TEST_CASE("no change of a header's byte leads outside the file") {
   const TemporaryFolder folder;
   const std::filesystem::path path = folder / "flipped";
-  write_text(path, small_file);
+  write_text(path, small_container);
   std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
   const auto put = [&](std::size_t position, char value) {
     file.seekp(static_cast<std::streamoff>(position));
@@ -282,8 +282,8 @@ TEST_CASE("no change of a header's byte leads outside the file") {
   };
   std::size_t accepted = 0;
   std::size_t refused = 0;
-  for (std::size_t position = 0; position < small_file.size() - 28; ++position) {
-    const char original = small_file[position];
+  for (std::size_t position = 0; position < small_container.size() - 28; ++position) {
+    const char original = small_container[position];
     std::set<char> values;
     for (unsigned bit = 0; bit < 8; ++bit) values.insert(static_cast<char>(original ^ (1 << bit)));
     for (const char value : std::string(R"( "{}[]0189-+.,:\eE_)") + "\n\x7f\x80\xff") {

@@ -16,22 +16,17 @@
 
 #include "kernel/reference_product.hpp"
 #include "support/lcg.hpp"
+#include "support/products.hpp"
 #include "support/random_matrix.hpp"
 #include "support/serial.hpp"
 
 using nash_swarm::Activations;
 using nash_swarm::InputBasis;
 using nash_swarm::TensorView;
+using support::random_inputs;
 using support::serial;
 
 namespace {
-
-std::vector<float> random_inputs(std::size_t count, std::uint64_t seed) {
-  support::Lcg random(seed);
-  std::vector<float> values(count);
-  for (float& value : values) value = random.real();
-  return values;
-}
 
 Activations quantize(const InputBasis& basis, const std::vector<float>& x) {
   const TensorView<const float, 2> view{x.data(),
@@ -64,7 +59,7 @@ TEST_CASE("activation: every value is within half a step of the rotated input") 
     CAPTURE(shape.rotation);
     const auto basis = support::make_basis(shape.channels, shape.rotation, shape.permuted);
     const std::size_t tokens = 11;
-    const std::vector<float> x = random_inputs(tokens * shape.channels, 5);
+    const std::vector<float> x = random_inputs(1, tokens * shape.channels, 5);
     const Activations activations = quantize(*basis, x);
     CHECK(activations.tokens() == tokens);
     CHECK(activations.channels() == basis->padded_features());
@@ -89,7 +84,7 @@ TEST_CASE("activation: every value is within half a step of the rotated input") 
 
 TEST_CASE("activation: codes reach 127 in every block and never leave -127 to 127") {
   const auto basis = support::make_basis(512, 128, false);
-  const Activations x = quantize(*basis, random_inputs(40 * 512, 6));
+  const Activations x = quantize(*basis, random_inputs(1, 40 * 512, 6));
   for (std::size_t t = 0; t < x.tokens(); ++t) {
     for (std::size_t b = 0; b < scale_count(x); ++b) {
       int largest = 0;
@@ -154,7 +149,7 @@ TEST_CASE("activation: blocks have scales of their own") {
 TEST_CASE("activation: a token that is not finite has NaN scales and disturbs no other") {
   for (const std::size_t rotation : {0u, 64u}) {
     const auto basis = support::make_basis(64, rotation, true);
-    const std::vector<float> good = random_inputs(5 * 64, 9);
+    const std::vector<float> good = random_inputs(1, 5 * 64, 9);
     std::vector<float> bad = good;
     bad[64 + 7] = std::numeric_limits<float>::quiet_NaN();
     bad[2 * 64 + 63] = std::numeric_limits<float>::infinity();
@@ -186,7 +181,7 @@ TEST_CASE("activation: zero and denormal tokens become zero or stay close") {
 TEST_CASE("activation: strided inputs are read in place") {
   const auto basis = support::make_basis(65, 128, true);
   const std::size_t tokens = 9;
-  const std::vector<float> dense = random_inputs(tokens * 65, 12);
+  const std::vector<float> dense = random_inputs(1, tokens * 65, 12);
   std::vector<float> memory(65 * tokens);
   const TensorView<float, 2> columns =
       TensorView<float, 2>{memory.data(), {65, tokens}}.transposed();
@@ -201,7 +196,7 @@ TEST_CASE("activation: strided inputs are read in place") {
 TEST_CASE("activation: any number of threads gives the same bits") {
   const auto basis = support::make_basis(200, 256, true);
   const std::size_t tokens = 33;
-  const std::vector<float> x = random_inputs(tokens * 200, 13);
+  const std::vector<float> x = random_inputs(1, tokens * 200, 13);
   const Activations expected = quantize(*basis, x);
   for (const std::size_t threads : {1u, 2u, 3u}) {
     nash_swarm::ThreadPool pool(threads);

@@ -34,8 +34,8 @@ using support::serial;
 using support::Shape;
 
 /// One of every kind and width.
-constexpr const char* formats[] = {"pruned",    "b1_hash32", "b2_l2",   "b2_l6", "b3_l3",
-                                   "b3_hash16", "b4_l8",     "linear8", "raw16"};
+constexpr const char* one_of_each[] = {"pruned",    "b1_hash32", "b2_l2",   "b2_l6", "b3_l3",
+                                       "b3_hash16", "b4_l8",     "linear8", "raw16"};
 
 double noise_of(const char* format) {
   return nash_swarm::format_table[nash_swarm::format_index(format)].gaussian_noise;
@@ -101,7 +101,7 @@ void for_each_packing(const Row& weights, Shape shape, const Check& check) {
   for (const std::size_t rotation : {std::size_t{0}, InputBasis::widest_rotation(shape.in)}) {
     for (const bool known : {false, true}) {
       const InputMoment moment = moment_of(shape.in, known);
-      for (const char* format : formats) {
+      for (const char* format : one_of_each) {
         CAPTURE(shape.out);
         CAPTURE(shape.in);
         CAPTURE(rotation);

@@ -14,13 +14,14 @@
 #include "support/decoding.hpp"
 #include "support/gaussian.hpp"
 #include "support/moments.hpp"
+#include "support/products.hpp"
 #include "support/serial.hpp"
 
 namespace ns = nash_swarm;
 using ns::FormatId;
 using support::gaussian;
+using support::Row;
 using support::serial;
-using Row = std::vector<float>;
 
 namespace {
 
