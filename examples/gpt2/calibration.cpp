@@ -14,6 +14,7 @@
 #include <nash_swarm/io/fingerprint.hpp>
 
 #include "gpt2/backward.hpp"
+#include "gpt2/seconds.hpp"
 
 namespace gpt2 {
 namespace {
@@ -26,7 +27,6 @@ using nash_swarm::MatrixMoments;
 using nash_swarm::SymmetricSums;
 using nash_swarm::TensorView;
 using nash_swarm::ThreadPool;
-using Clock = std::chrono::steady_clock;
 using Sources = std::vector<std::shared_ptr<const WeightSource>>;
 using Moments = std::map<std::string, std::shared_ptr<MatrixMoments>>;
 
@@ -156,8 +156,8 @@ class Saver {
 
   void save_if_due(const Moments& moments, std::size_t windows) {
     constexpr double share_of_time = 20.0;
-    const std::chrono::duration<double> pause(
-        pause_ > 0.0 ? std::max(pause_, share_of_time * cost_) : 0.0);
+    const std::chrono::duration<double> pause(pause_ > 0.0 ? std::max(pause_, share_of_time * cost_)
+                                                           : 0.0);
     if (!path_.empty() && Clock::now() - saved_at_ >= pause) save(moments, windows);
   }
 

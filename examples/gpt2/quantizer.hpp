@@ -24,7 +24,7 @@
 namespace gpt2 {
 
 /// The window codes to choose from: those that lose least, or of the profile "fast" those that are
-/// decoded fastest.
+/// searched fastest.
 std::vector<nash_swarm::WindowFamily> families_of_profile(std::string_view profile);
 
 /// Quantizes a checkpoint to packed files: calibrate once, then plan and write for any budget.

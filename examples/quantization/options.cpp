@@ -76,9 +76,10 @@ void Options::add_to(CLI::App& app) {
   app.add_option("--forbid", forbidden, "REGEX=FORMAT: no format of these matrices (repeatable)");
   app.add_option("--min-bits", min_bits, "Fewest bits per weight of a format");
   app.add_option("--max-bits", max_bits, "Most bits per weight of a format");
-  app.add_option("--profile", profile,
-                 "default: the formats that lose least, measured and finished; fast: those that are "
-                 "decoded fastest, on few tokens")
+  app.add_option(
+         "--profile", profile,
+         "default: the formats that lose least, measured and finished; fast: those that are "
+         "searched fastest, on few tokens")
       ->check(CLI::IsMember({"default", "fast"}))
       ->capture_default_str();
   app.add_option("--without", without,

@@ -168,8 +168,7 @@ TEST_CASE("baselines: very large weights stay finite") {
     for (const float value : decode(baseline, source)) CHECK(std::isfinite(value));
   }
   // A zero between huge weights is the least important: classes of 8, 1 and 1 weights.
-  const float large = 1e38f;
-  const Values zeros{large, 0.0f, large, 0.0f, large, 1.0f, 2.0f, 3.0f, 4.0f, 5.0f};
+  const Values zeros{huge, 0.0f, huge, 0.0f, huge, 1.0f, 2.0f, 3.0f, 4.0f, 5.0f};
   CHECK(quantize(gpt2::paper_nash(true), matrix(1, 10, zeros)).bytes == 4 + 2 + 12);
 }
 

@@ -1,6 +1,9 @@
 #pragma once
 
 #include <filesystem>
+#include <fstream>
+
+#include <nlohmann/json.hpp>
 
 #include "gpt2/checkpoint.hpp"
 
@@ -13,6 +16,13 @@ inline const std::filesystem::path bundled =
 inline const gpt2::Checkpoint& bundled_checkpoint() {
   static const gpt2::Checkpoint opened(bundled);
   return opened;
+}
+
+/// What another implementation says of the bundled model.
+inline const nlohmann::json& reference() {
+  static const nlohmann::json json =
+      nlohmann::json::parse(std::ifstream(bundled / "reference.json"));
+  return json;
 }
 
 }  // namespace nash_swarm::test

@@ -29,8 +29,8 @@ using gpt2::WeightSource;
 using nash_swarm::Error;
 using nash_swarm::TensorView;
 using nash_swarm::ThreadPool;
-using nash_swarm::test::bundled;
 using nash_swarm::test::bundled_checkpoint;
+using nash_swarm::test::reference;
 using Tokens = std::vector<std::int32_t>;
 
 /// A matrix with noise that follows from the element's place alone.
@@ -77,15 +77,9 @@ const Model& noisy() {
   return model;
 }
 
-const nlohmann::json& published_reference() {
-  static const nlohmann::json json =
-      nlohmann::json::parse(std::ifstream(bundled / "reference.json"));
-  return json;
-}
-
 /// Windows of `context` tokens over the first tokens of valid.txt, `scored` of them scored.
 EvaluationText valid_text(std::size_t context, std::size_t scored) {
-  Tokens tokens = published_reference().at("valid_first_1280_ids").get<Tokens>();
+  Tokens tokens = reference().at("valid_first_1280_ids").get<Tokens>();
   tokens.push_back(29);  // the token that follows the listed ones
   REQUIRE(scored < tokens.size());
   EvaluationText text;
@@ -167,8 +161,7 @@ BruteForce brute_force(const Model& p_model, const Model& q_model, const Evaluat
 }  // namespace
 
 TEST_CASE("window losses of valid.txt equal the reference") {
-  const auto expected =
-      published_reference().at("valid_first_5_windows_mean_nll").get<std::vector<double>>();
+  const auto expected = reference().at("valid_first_5_windows_mean_nll").get<std::vector<double>>();
   // More tokens than a chunk of logits.
   const Evaluation result = evaluate({&float_model()}, false, valid_text(256, 512)).at(0);
   REQUIRE(result.window_losses.size() == 2);

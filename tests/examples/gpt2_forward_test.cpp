@@ -30,17 +30,12 @@ using nash_swarm::TensorView;
 using nash_swarm::ThreadPool;
 using nash_swarm::test::bundled;
 using nash_swarm::test::bundled_checkpoint;
+using nash_swarm::test::reference;
 using Tokens = std::vector<std::int32_t>;
 
 const Model& resident_model() {
   static const Model model = gpt2::make_float_model(bundled_checkpoint(), true);
   return model;
-}
-
-const nlohmann::json& reference() {
-  static const nlohmann::json json =
-      nlohmann::json::parse(std::ifstream(bundled / "reference.json"));
-  return json;
 }
 
 Tokens valid_tokens(std::size_t begin, std::size_t count) {

@@ -15,7 +15,7 @@ namespace nash_swarm {
 inline namespace NASH_SWARM_TARGET {
 
 /// Importance of one row's weights w among their neighbours n above, below, left and right:
-/// |w|·Π(1 + |n|), or the largest float if that is beyond it. Needs no data.
+/// |w|·Π(1 + |n|), infinite if that is beyond floats. Needs no data.
 /// @param row [in]
 /// @param above the row before it [in]; empty for none
 /// @param below the row after it [in]; empty for none
@@ -30,8 +30,8 @@ inline void neighbour_importance(std::span<const float> above, std::span<const f
   for (std::size_t k = 0; k < row.size(); ++k) {
     const float left = k > 0 ? factor(row, k - 1) : 1.0f;
     const float crowd = (factor(above, k) * factor(below, k)) * (left * factor(row, k + 1));
-    // Bounded before and after: zero times infinity would be no number.
-    importance[k] = std::min(std::abs(row[k]) * std::min(crowd, largest), largest);
+    // Bounded, since zero times infinity would be no number.
+    importance[k] = std::abs(row[k]) * std::min(crowd, largest);
   }
 }
 
@@ -71,7 +71,8 @@ double data_free_importance(TensorView<const float, 2> weights, E& executor) {
       if (r + 1 < rows) read(r + 1, below);
       neighbour_importance(above, row, below, importance);
       for (const float value : importance) {
-        sums[r] += static_cast<double>(value) * static_cast<double>(value);
+        const auto finite = static_cast<double>(std::min(value, std::numeric_limits<float>::max()));
+        sums[r] += finite * finite;
       }
       above.swap(row);
       row.swap(below);

@@ -175,16 +175,16 @@ std::array<double, format_count> measured_widening(
   return widening;
 }
 
-/// Formats that are measured for a family, by falling noise. Scalar ones are all measured. What
-/// widens targets is the size of errors and not the family, so of window codes those are measured
-/// that are searched fast: tables with windows of 8.
-inline std::vector<std::size_t> measured_formats(WindowFamily family) {
+/// Formats that are measured, by falling noise. Scalar ones are all measured. What widens targets
+/// is the size of errors and not the family, so of window codes those are measured that are
+/// searched fast: tables with windows of 8.
+/// @param windows which of the two
+inline std::vector<std::size_t> measured_formats(bool windows) {
   std::vector<std::size_t> measured;
   for (std::size_t f = 0; f < format_count; ++f) {
     const Format& format = format_table[f];
-    const bool scalar = format.family == WindowFamily::none;
     const bool table = format.family == WindowFamily::table && format.name.ends_with("_l8");
-    if (family == WindowFamily::none ? scalar : table) measured.push_back(f);
+    if (windows ? table : format.family == WindowFamily::none) measured.push_back(f);
   }
   std::sort(measured.begin(), measured.end(), [](std::size_t a, std::size_t b) {
     return format_table[a].gaussian_noise > format_table[b].gaussian_noise;
@@ -194,28 +194,23 @@ inline std::vector<std::size_t> measured_formats(WindowFamily family) {
 
 /// The noise of every format after feedback. How much it exceeds the noise on Gaussian weights is
 /// measured, and interpolated over the logarithm of the latter for formats that are not: between
-/// formats of its family, or scalar ones if the family is not measured.
+/// tables for window codes of these families, between scalar ones for all others.
 template <Executor E>
-std::array<double, format_count> measured_noise(const std::string& name,
-                                                TensorView<const float, 2> weights,
-                                                const InputBasis& basis,
-                                                const PanelFeedback& feedback,
-                                                std::span<const WindowFamily> families,
-                                                E& executor) {
-  std::vector<std::size_t> all = measured_formats(WindowFamily::none);
-  for (const WindowFamily family : families) {
-    const std::vector<std::size_t> measured = measured_formats(family);
-    all.insert(all.end(), measured.begin(), measured.end());
+std::array<double, format_count> measured_noise(
+    const std::string& name, TensorView<const float, 2> weights, const InputBasis& basis,
+    const PanelFeedback& feedback, std::span<const WindowFamily> families, E& executor) {
+  std::vector<std::size_t> all = measured_formats(false);
+  if (!families.empty()) {
+    const std::vector<std::size_t> tables = measured_formats(true);
+    all.insert(all.end(), tables.begin(), tables.end());
   }
-  std::sort(all.begin(), all.end());
-  all.erase(std::unique(all.begin(), all.end()), all.end());
   const auto widening = measured_widening(name, weights, basis, feedback, all, executor);
   std::array<double, format_count> noise;
-  for (const WindowFamily family : {WindowFamily::none, WindowFamily::table,
-                                    WindowFamily::hash16, WindowFamily::hash32}) {
+  for (const WindowFamily family :
+       {WindowFamily::none, WindowFamily::table, WindowFamily::hash16, WindowFamily::hash32}) {
     const bool known = std::find(families.begin(), families.end(), family) != families.end();
     const std::vector<std::size_t> measured =
-        measured_formats(known ? family : WindowFamily::none);
+        measured_formats(known && family != WindowFamily::none);
     for (std::size_t f = 0; f < format_count; ++f) {
       if (format_table[f].family != family) continue;
       const double own = format_table[f].gaussian_noise;

@@ -20,10 +20,10 @@ namespace detail {
 struct WindowTable {
   unsigned window_bits = 0;
   unsigned twice_bits = 0;
-  float step = 1.0f;                  ///< of `values`, for weights of standard deviation 1
-  AlignedBuffer<std::int8_t> values;  ///< [2^window_bits] of the windows
-  double noise = 1.0;                 ///< mean squared error that is expected, in `step`²
-  unsigned coarseness = 0;            ///< a place is 2^coarseness values
+  float step = 1.0f;                   ///< of `values`, for weights of standard deviation 1
+  AlignedBuffer<std::int8_t> values;   ///< [2^window_bits] of the windows
+  double noise = 1.0;                  ///< mean squared error that is expected, in `step`²
+  unsigned coarseness = 0;             ///< a place is 2^coarseness values
   AlignedBuffer<std::uint8_t> places;  ///< [2^window_bits] of the values
   static constexpr int place_of_zero = 128;
   int first_place = 0;
@@ -32,8 +32,8 @@ struct WindowTable {
 
 /// The targets of a tile, in the order of its stream.
 struct TileTargets {
-  std::array<float, tile_weights> target;         ///< in units of the rows' scales
-  std::array<float, tile_channels> weight;        ///< what a squared error of each channel costs
+  std::array<float, tile_weights> target;   ///< in units of the rows' scales
+  std::array<float, tile_channels> weight;  ///< what a squared error of each channel costs
 };
 
 inline namespace NASH_SWARM_TARGET {
@@ -77,8 +77,8 @@ struct MakeWindowTable {
       for (std::size_t w = 0; w < values.size(); ++w) {
         values[w] = F::value(static_cast<std::uint16_t>(w));
       }
-      return make_window_table(F::window_bits, F::twice_bits, values,
-                               static_cast<double>(F::unit), F::gaussian_noise);
+      return make_window_table(F::window_bits, F::twice_bits, values, static_cast<double>(F::unit),
+                               F::gaussian_noise);
     } else {
       return {};
     }
@@ -96,8 +96,8 @@ inline const WindowTable& window_table(std::size_t format) {
 /// The stream is a ring, so where to begin? A first pass over the end and the beginning of the tile
 /// finds the window between the two; a second one over the whole tile begins and ends with it.
 /// (Of all windows instead of this one the best gains .1 dB at 2 to 4 bits.) Costs are bytes, and
-/// the usual noise of a weight is 6: 3 to 10 lose less than .02 dB. Should no window be left that is
-/// not too dear, the search is repeated with finer prices.
+/// the usual noise of a weight is 6: 3 to 10 lose less than .02 dB. Should no window be left that
+/// is not too dear, the search is repeated with finer prices.
 class TileSearch {
  public:
   explicit TileSearch(InstructionSet set) : functions_(viterbi_functions_for(set)) {}
@@ -113,8 +113,7 @@ class TileSearch {
     unsigned bits_behind = static_cast<unsigned>(tile_weights) * table.twice_bits / 2;
     for (std::size_t step = tile_weights; step-- > 0;) {
       // The first windows of the tile begin with the bits that the window at the seam ends with.
-      const unsigned given =
-          bits_behind < table.window_bits ? table.window_bits - bits_behind : 0;
+      const unsigned given = bits_behind < table.window_bits ? table.window_bits - bits_behind : 0;
       const unsigned window = survivor(step, step, group, given);
       windows[step] = static_cast<std::uint16_t>(window);
       group = window >> bits(step);
@@ -140,8 +139,8 @@ class TileSearch {
       costs_ = AlignedBuffer<std::uint8_t>(stride_ * (tile_weights + 1));
     }
     const int values_of_place = 1 << table.coarseness;
-    const float scale = static_cast<float>(place_fraction) /
-                        (table.step * static_cast<float>(values_of_place));
+    const float scale =
+        static_cast<float>(place_fraction) / (table.step * static_cast<float>(values_of_place));
     // Values were rounded down to places.
     const int zero = place_fraction * table.place_of_zero -
                      place_fraction * (values_of_place - 1) / values_of_place / 2;
@@ -163,19 +162,17 @@ class TileSearch {
       const int target = targets_[step];
       const int nearest = std::clamp((target + place_fraction / 2) / place_fraction,
                                      table_->first_place, table_->last_place);
-      // What even the nearest place costs does not matter; of targets out of reach it would be all.
-      const int least = portable::squared_gap(target - place_fraction * nearest);
-      functions_.price_gaps({target, nearest - GapCosts::reach, least,
-                             prices_[step % tile_channels] >> softer},
-                            gaps_[step]);
+      functions_.price_gaps(
+          {target, nearest - GapCosts::reach, prices_[step % tile_channels] >> softer},
+          gaps_[step]);
       // In the end, windows out of reach are better than none.
       gaps_[step].cost.back() = softer < softest ? too_dear : 0;
     }
   }
 
   ViterbiStep step_at(std::size_t step, std::size_t slot) noexcept {
-    return {table_->places.data(), costs(slot), costs(slot + 1),  &gaps_[step],
-            table_->window_bits,   bits(step),  bits(step + 1), least_};
+    return {table_->places.data(), costs(slot), costs(slot + 1), &gaps_[step],
+            table_->window_bits,   bits(step),  bits(step + 1),  least_};
   }
 
   void start(std::uint8_t cost) noexcept {

@@ -33,7 +33,7 @@ struct GapCosts {
   std::uint8_t first;
 
   std::uint8_t of(std::uint8_t place) const noexcept {
-    return cost[std::min<std::uint8_t>(static_cast<std::uint8_t>(place - first), 63)];
+    return cost[std::min<std::uint8_t>(static_cast<std::uint8_t>(place - first), entries - 1)];
   }
 };
 
@@ -44,7 +44,6 @@ struct GapPrice {
 
   int target;
   int first;            ///< place of the first entry; may be below 0
-  int least;            ///< squared gap that costs nothing
   std::uint32_t price;  ///< of a squared gap, in units of 2^−18; at most 65,535
 };
 
@@ -56,9 +55,9 @@ inline constexpr std::size_t costs_padding = 64;
 /// Windows that will be the same once their highest bits are shifted out form a group; of each the
 /// cheapest survives, since it is as good a past as any. Before the step there is a cost for each
 /// group of windows without their highest `bits` bits; a step makes of every group its 2^bits
-/// windows, adds what their values cost, and finds the least cost of every group without its highest
-/// `next_bits` bits. Which window survived is found again on the way back, for one group a step.
-/// Costs are bytes that saturate: on 64 lanes a step takes 6 instructions per 64 windows. All
+/// windows, adds what their values cost, and finds the least cost of every group without its
+/// highest `next_bits` bits. Which window survived is found again on the way back, for one group a
+/// step. Costs are bytes that saturate: on 64 lanes a step takes 6 instructions per 64 windows. All
 /// arithmetic is in integers, so every instruction set chooses the same codes.
 struct ViterbiStep {
   const std::uint8_t* places;  ///< [2^window_bits] of the windows' values
@@ -127,7 +126,7 @@ inline std::uint8_t viterbi_step(const ViterbiStep& step) noexcept {
 
 /// What a search is made of, in one instruction set.
 struct ViterbiFunctions {
-  void (*price_gaps)(const GapPrice&, GapCosts&) noexcept;
+  void (*price_gaps)(GapPrice, GapCosts&) noexcept;
   std::uint8_t (*step)(const ViterbiStep&) noexcept;
 };
 
