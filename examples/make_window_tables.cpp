@@ -4,7 +4,7 @@
 #include "command_line.hpp"
 #include "window_tables/optimise.hpp"
 
-/// Makes the tables of include/nash_swarm/format/window_tables.hpp.
+/// Makes the tables of include/nash_swarm/format/window_tables.hpp and sum_tables.hpp.
 
 int main(int argc, char** argv) {
   CLI::App app("Finds tables of window codes for Gaussian weights and prints them as C++ arrays",
@@ -18,6 +18,6 @@ int main(int argc, char** argv) {
       found = true;
       std::fputs(window_tables::array_text(shape, window_tables::optimised(shape)).c_str(), stdout);
     }
-    if (!found) throw nash_swarm::Error("--only", "no table \"" + only + "\"", "use b1_l4 to b4_l8");
+    if (!found) throw nash_swarm::Error("--only", "no table \"" + only + "\"", "use b1_l4 to b4_l12");
   });
 }

@@ -46,7 +46,7 @@ std::shared_ptr<const nash_swarm::InputBasis> basis_of(const std::string& matrix
 
 std::vector<nash_swarm::WindowFamily> families_of_profile(std::string_view profile) {
   using nash_swarm::WindowFamily;
-  if (profile == "fast") return {WindowFamily::table};
+  if (profile == "fast") return {WindowFamily::sum};
   return {WindowFamily::hash32};
 }
 

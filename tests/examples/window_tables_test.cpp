@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <vector>
 
 #include <nash_swarm/format/window_tables.hpp>
 
@@ -12,9 +13,8 @@ namespace {
 /// Whether the program makes the table of the library.
 template <unsigned WindowBits>
 bool makes(const window_tables::Shape& shape, const nash_swarm::WindowValues<WindowBits>& table) {
-  const window_tables::Table made = window_tables::optimised(shape);
-  return made.values.size() == table.values.size() &&
-         std::equal(made.values.begin(), made.values.end(), table.values.begin());
+  const std::vector<int> made = window_tables::optimised(shape).entries.front();
+  return std::equal(made.begin(), made.end(), table.values.begin(), table.values.end());
 }
 
 }  // namespace

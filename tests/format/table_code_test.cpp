@@ -17,7 +17,8 @@ namespace ns = nash_swarm;
 TEST_CASE_TEMPLATE("table codes: values are those of the windows of each tile's ring", F,
                    ns::TableCode<1, 4>, ns::TableCode<1, 8>, ns::TableCode<2, 4>,
                    ns::TableCode<3, 4>, ns::TableCode<3, 6>, ns::TableCode<2, 8>,
-                   ns::TableCode<4, 8>) {
+                   ns::TableCode<4, 8>, ns::SumCode<1>, ns::SumCode<2>, ns::SumCode<3>,
+                   ns::SumCode<4>) {
   support::Lcg random(F::block_bytes + F::window_bits);
   ns::BlockCodes codes;
   for (auto& row : codes.at) {
@@ -30,11 +31,12 @@ TEST_CASE_TEMPLATE("table codes: values are those of the windows of each tile's 
   int wrong = 0;
   for (std::size_t row = 0; row < 16; ++row) {
     for (std::size_t channel = 0; channel < 64; ++channel) {
-      // The codes of the weight and of the seven before it, around the ring.
+      // The codes of the weight and of the eleven before it, around the ring.
       unsigned window = 0;
-      for (std::size_t back = 8; back-- > 0;) {
+      for (std::size_t back = 12; back-- > 0;) {
         const std::size_t place = (row * 8 + channel % 8 + 128 - back) % 128;
-        window = window << F::twice_bits / 2 | codes.at[place / 8][channel / 8 * 8 + place % 8];
+        window = (window << F::twice_bits / 2 | codes.at[place / 8][channel / 8 * 8 + place % 8]) &
+                 0xffffu;
       }
       window %= 1u << F::window_bits;
       wrong += values.at[row][channel] == F::value(static_cast<std::uint16_t>(window)) ? 0 : 1;

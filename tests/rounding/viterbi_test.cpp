@@ -164,7 +164,7 @@ TEST_CASE("viterbi: the same windows with every instruction set") {
   for (const ns::InstructionSet set : support::supported_instruction_sets()) {
     CAPTURE(static_cast<int>(set));
     for (const char* name : {"b1_hash32", "b2_hash16", "b2.5_hash32", "b3_hash16", "b3.5_hash32",
-                             "b4_hash32", "b2_l8", "b4_l8"}) {
+                             "b4_hash32", "b2_l8", "b4_l8", "b3_l12"}) {
       CAPTURE(name);
       const WindowTable& table = ns::detail::window_table(ns::format_index(name));
       std::mt19937_64 engine(7);

@@ -9,6 +9,7 @@
 #include <nash_swarm/format/linear_code.hpp>
 #include <nash_swarm/format/raw_code.hpp>
 #include <nash_swarm/format/scalar_code.hpp>
+#include <nash_swarm/format/sum_code.hpp>
 #include <nash_swarm/format/table_code.hpp>
 
 namespace nash_swarm {
@@ -27,13 +28,13 @@ struct FormatList {
 
 /// The formats of the library, by bytes. A new one is one struct and one entry here.
 using Formats =
-    FormatList<PrunedCode, TableCode<1, 4>, TableCode<1, 6>, TableCode<1, 8>, HashCode<Hash16, 2>,
+    FormatList<PrunedCode, TableCode<1, 4>, TableCode<1, 6>, TableCode<1, 8>, SumCode<1>, HashCode<Hash16, 2>,
                HashCode<Hash32, 2>, HashCode<Hash16, 3>, HashCode<Hash32, 3>, ScalarCode<2>,
-               TableCode<2, 4>, TableCode<2, 6>, TableCode<2, 8>, HashCode<Hash16, 4>,
+               TableCode<2, 4>, TableCode<2, 6>, TableCode<2, 8>, SumCode<2>, HashCode<Hash16, 4>,
                HashCode<Hash32, 4>, HashCode<Hash16, 5>, HashCode<Hash32, 5>, ScalarCode<3>,
-               TableCode<3, 4>, TableCode<3, 6>, TableCode<3, 8>, HashCode<Hash16, 6>,
+               TableCode<3, 4>, TableCode<3, 6>, TableCode<3, 8>, SumCode<3>, HashCode<Hash16, 6>,
                HashCode<Hash32, 6>, HashCode<Hash16, 7>, HashCode<Hash32, 7>, ScalarCode<4>,
-               TableCode<4, 6>, TableCode<4, 8>, HashCode<Hash16, 8>, HashCode<Hash32, 8>,
+               TableCode<4, 6>, TableCode<4, 8>, SumCode<4>, HashCode<Hash16, 8>, HashCode<Hash32, 8>,
                LinearCode<5>, LinearCode<6>, LinearCode<8>, RawCode>;
 
 }  // namespace NASH_SWARM_TARGET
@@ -93,6 +94,17 @@ constexpr std::size_t format_index(std::string_view name) noexcept {
   while (index < format_count && format_table[index].name != name) ++index;
   return index;
 }
+
+/// True if every format is found by its number and by its name.
+constexpr bool formats_are_distinct() noexcept {
+  for (std::size_t f = 0; f < format_count; ++f) {
+    if (format_index(format_table[f].id) != f || format_index(format_table[f].name) != f) {
+      return false;
+    }
+  }
+  return true;
+}
+static_assert(formats_are_distinct());
 
 }  // namespace NASH_SWARM_TARGET
 }  // namespace nash_swarm

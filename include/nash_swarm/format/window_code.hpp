@@ -15,8 +15,9 @@
 /// once gets the beginnings of the windows by turning a vector by one row.
 namespace nash_swarm {
 
-/// Where a format gets the values of its windows from; `none` has no windows.
-enum class WindowFamily : std::uint8_t { none, table, hash16, hash32 };
+/// Where a format gets the values of its windows from: a table, the sum of entries of several ones,
+/// or a hash; `none` has no windows.
+enum class WindowFamily : std::uint8_t { none, table, sum, hash16, hash32 };
 
 /// Channels of a tile.
 inline constexpr std::size_t tile_channels = 8;

@@ -39,6 +39,7 @@ using nash_swarm::portable::token_tile;
 #include <nash_swarm/core/region_avx2.inc>
 #include <nash_swarm/kernel/avx2/vocabulary.inc>
 #include <nash_swarm/kernel/lane_decoder.inc>
+#include <nash_swarm/kernel/sum_decoder.inc>
 #include <nash_swarm/kernel/hash_decoder.inc>
 #include <nash_swarm/kernel/run_product.inc>
 #include <nash_swarm/kernel/panel_product.inc>
@@ -46,6 +47,7 @@ using nash_swarm::portable::token_tile;
 #include <nash_swarm/core/region_avx512.inc>
 #include <nash_swarm/kernel/avx512/vocabulary.inc>
 #include <nash_swarm/kernel/lane_decoder.inc>
+#include <nash_swarm/kernel/sum_decoder.inc>
 #include <nash_swarm/kernel/hash_decoder.inc>
 #include <nash_swarm/kernel/run_product.inc>
 #include <nash_swarm/kernel/panel_product.inc>
@@ -54,6 +56,7 @@ using nash_swarm::portable::token_tile;
 #define NASH_SWARM_REGION neon
 #include <nash_swarm/kernel/neon/vocabulary.inc>
 #include <nash_swarm/kernel/lane_decoder.inc>
+#include <nash_swarm/kernel/sum_decoder.inc>
 #include <nash_swarm/kernel/hash_decoder.inc>
 #include <nash_swarm/kernel/run_product.inc>
 #include <nash_swarm/kernel/panel_product.inc>

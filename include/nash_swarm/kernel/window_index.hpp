@@ -109,6 +109,17 @@ constexpr auto lane_table() noexcept {
   return bytes;
 }
 
+/// The bytes of one of a decoder's tables of sums: the offset of the values is that of the first.
+template <unsigned Bits>
+constexpr std::array<std::uint8_t, 16> sum_table(std::size_t table) noexcept {
+  std::array<std::uint8_t, 16> bytes{};
+  for (std::size_t i = 0; i < bytes.size(); ++i) {
+    bytes[i] = static_cast<std::uint8_t>(SumOf<Bits>::tables.entries[table][i] +
+                                         (table == 0 ? 64 : 0));
+  }
+  return bytes;
+}
+
 }  // namespace NASH_SWARM_TARGET
 }  // namespace detail
 }  // namespace nash_swarm

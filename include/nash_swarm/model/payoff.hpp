@@ -199,31 +199,24 @@ template <Executor E>
 std::array<double, format_count> measured_noise(
     const std::string& name, TensorView<const float, 2> weights, const InputBasis& basis,
     const PanelFeedback& feedback, std::span<const WindowFamily> families, E& executor) {
-  std::vector<std::size_t> all = measured_formats(false);
-  if (!families.empty()) {
-    const std::vector<std::size_t> tables = measured_formats(true);
-    all.insert(all.end(), tables.begin(), tables.end());
-  }
+  const std::vector<std::size_t> scalar = measured_formats(false);
+  const std::vector<std::size_t> windows = measured_formats(true);
+  std::vector<std::size_t> all = scalar;
+  if (!families.empty()) all.insert(all.end(), windows.begin(), windows.end());
   const auto widening = measured_widening(name, weights, basis, feedback, all, executor);
   std::array<double, format_count> noise;
-  for (const WindowFamily family :
-       {WindowFamily::none, WindowFamily::table, WindowFamily::hash16, WindowFamily::hash32}) {
-    const bool known = std::find(families.begin(), families.end(), family) != families.end();
-    const std::vector<std::size_t> measured =
-        measured_formats(known && family != WindowFamily::none);
-    for (std::size_t f = 0; f < format_count; ++f) {
-      if (format_table[f].family != family) continue;
-      const double own = format_table[f].gaussian_noise;
-      std::size_t next = 1;
-      while (next + 1 < measured.size() && format_table[measured[next]].gaussian_noise > own) {
-        ++next;
-      }
-      const double high = std::log(format_table[measured[next - 1]].gaussian_noise);
-      const double low = std::log(format_table[measured[next]].gaussian_noise);
-      const double share = std::clamp((high - std::log(own)) / (high - low), 0.0, 1.0);
-      noise[f] =
-          own * ((1.0 - share) * widening[measured[next - 1]] + share * widening[measured[next]]);
-    }
+  for (std::size_t f = 0; f < format_count; ++f) {
+    const bool known = std::find(families.begin(), families.end(), format_table[f].family) !=
+                       families.end();
+    const std::vector<std::size_t>& measured = known ? windows : scalar;
+    const double own = format_table[f].gaussian_noise;
+    std::size_t next = 1;
+    while (next + 1 < measured.size() && format_table[measured[next]].gaussian_noise > own) ++next;
+    const double high = std::log(format_table[measured[next - 1]].gaussian_noise);
+    const double low = std::log(format_table[measured[next]].gaussian_noise);
+    const double share = std::clamp((high - std::log(own)) / (high - low), 0.0, 1.0);
+    noise[f] =
+        own * ((1.0 - share) * widening[measured[next - 1]] + share * widening[measured[next]]);
   }
   return noise;
 }
