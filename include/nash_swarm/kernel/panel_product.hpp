@@ -37,6 +37,7 @@ using nash_swarm::portable::token_tile;
 // clang-format off
 #if defined(NASH_SWARM_X86_REGIONS)
 #include <nash_swarm/core/region_avx2.inc>
+#include <nash_swarm/kernel/avx2/dot.inc>
 #include <nash_swarm/kernel/avx2/vocabulary.inc>
 #include <nash_swarm/kernel/lane_decoder.inc>
 #include <nash_swarm/kernel/hash_decoder.inc>
@@ -52,6 +53,7 @@ using nash_swarm::portable::token_tile;
 #include <nash_swarm/core/region_end.inc>
 #elif defined(NASH_SWARM_NEON)
 #define NASH_SWARM_REGION neon
+#include <nash_swarm/kernel/neon/dot.inc>
 #include <nash_swarm/kernel/neon/vocabulary.inc>
 #include <nash_swarm/kernel/lane_decoder.inc>
 #include <nash_swarm/kernel/hash_decoder.inc>
