@@ -59,7 +59,7 @@ int main(int argc, char** argv) {
   for (std::size_t f = 0; f < ns::format_count; ++f) {
     if (ns::format_table[f].family == ns::WindowFamily::none) continue;
     for (const auto& [set, name] : ns::instruction_sets) {
-      if (!ns::is_supported(set)) continue;
+      if (!ns::is_supported(set) || ns::base_set(set) != set) continue;
       const std::string title = "encode/" + std::string(ns::format_table[f].name) + "/" +
                                 std::string(name);
       benchmark::RegisterBenchmark(title.c_str(), encode, f, set)->Unit(benchmark::kMillisecond);

@@ -75,7 +75,7 @@ inline void add_product(TensorView<const float, 2> a, TensorView<const float, 2>
   };
 #if defined(NASH_SWARM_X86_REGIONS)
   if (set == InstructionSet::avx512) return run(&detail::avx512::add_product);
-  if (set == InstructionSet::avx2) return run(&detail::avx2::add_product);
+  if (base_set(set) == InstructionSet::avx2) return run(&detail::avx2::add_product);
 #endif
   static_cast<void>(set);
   run(&detail::portable::add_product);

@@ -13,28 +13,76 @@
 /// Defined where regions of files can be compiled for x86 instruction sets that the file's flags do
 /// not name.
 #define NASH_SWARM_X86_REGIONS 1
+#include <cpuid.h>
 #endif
 
 #if defined(__aarch64__) && defined(__ARM_NEON)
 /// Defined where NEON is part of every machine.
 #define NASH_SWARM_NEON 1
+#if defined(__linux__)
+#include <sys/auxv.h>
+#endif
 #endif
 
 namespace nash_swarm {
 
 /// Sets of instructions that code is compiled for beside the flags of the including file, narrow
-/// ones first. `avx512` is that of Ice Lake and Zen 4, with byte permutations and dot products of
-/// bytes (VBMI, VBMI2, VNNI).
-enum class InstructionSet : std::uint8_t { portable, neon, avx2, avx512 };
+/// ones first. `neon_dotprod` and `avxvnni` are NEON and AVX2 with dot products of bytes. `avx512`
+/// is that of Ice Lake and Zen 4, with those and byte permutations (VNNI, VBMI, VBMI2).
+enum class InstructionSet : std::uint8_t { portable, neon, neon_dotprod, avx2, avxvnni, avx512 };
 
 struct InstructionSetName {
   InstructionSet set;
   std::string_view name;
 };
-inline constexpr InstructionSetName instruction_sets[] = {{InstructionSet::portable, "portable"},
-                                                          {InstructionSet::neon, "neon"},
-                                                          {InstructionSet::avx2, "avx2"},
-                                                          {InstructionSet::avx512, "avx512"}};
+inline constexpr InstructionSetName instruction_sets[] = {
+    {InstructionSet::portable, "portable"},
+    {InstructionSet::neon, "neon"},
+    {InstructionSet::neon_dotprod, "neon_dotprod"},
+    {InstructionSet::avx2, "avx2"},
+    {InstructionSet::avxvnni, "avxvnni"},
+    {InstructionSet::avx512, "avx512"},
+};
+
+/// The set whose code serves where this one has none: the same but for dot products of bytes.
+constexpr InstructionSet base_set(InstructionSet set) noexcept {
+  if (set == InstructionSet::neon_dotprod) return InstructionSet::neon;
+  if (set == InstructionSet::avxvnni) return InstructionSet::avx2;
+  return set;
+}
+
+namespace detail {
+inline namespace NASH_SWARM_TARGET {
+
+#if defined(NASH_SWARM_X86_REGIONS)
+/// AVX-VNNI, which the __builtin_cpu_supports of clang 14 does not know. Virtual machines trap
+/// cpuid, so it is asked once.
+inline bool has_avxvnni() noexcept {
+  static const bool has = [] {
+    unsigned eax = 0;
+    unsigned ebx = 0;
+    unsigned ecx = 0;
+    unsigned edx = 0;
+    return __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) != 0 && (eax & (1u << 4)) != 0;
+  }();
+  return has;
+}
+#elif defined(NASH_SWARM_NEON)
+/// NEON's dot product, where the flags of the file take it for granted (as they do on macOS) or
+/// Linux tells of it.
+inline bool has_neon_dotprod() noexcept {
+#if defined(__ARM_FEATURE_DOTPROD)
+  return true;
+#elif defined(__linux__)
+  return (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0;
+#else
+  return false;
+#endif
+}
+#endif
+
+}  // namespace NASH_SWARM_TARGET
+}  // namespace detail
 
 inline namespace NASH_SWARM_TARGET {
 
@@ -44,6 +92,7 @@ inline bool is_supported(InstructionSet set) noexcept {
   const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
                     __builtin_cpu_supports("bmi") && __builtin_cpu_supports("popcnt");
   if (set == InstructionSet::avx2) return avx2;
+  if (set == InstructionSet::avxvnni) return avx2 && detail::has_avxvnni();
   if (set == InstructionSet::avx512) {
     return avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
            __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
@@ -52,6 +101,7 @@ inline bool is_supported(InstructionSet set) noexcept {
   }
 #elif defined(NASH_SWARM_NEON)
   if (set == InstructionSet::neon) return true;
+  if (set == InstructionSet::neon_dotprod) return detail::has_neon_dotprod();
 #endif
   return set == InstructionSet::portable;
 }

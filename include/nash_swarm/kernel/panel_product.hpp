@@ -37,30 +37,30 @@ using nash_swarm::portable::token_tile;
 // clang-format off
 #if defined(NASH_SWARM_X86_REGIONS)
 #include <nash_swarm/core/region_avx2.inc>
+#include <nash_swarm/kernel/avx2/dot.inc>
 #include <nash_swarm/kernel/avx2/vocabulary.inc>
-#include <nash_swarm/kernel/lane_decoder.inc>
-#include <nash_swarm/kernel/sum_decoder.inc>
-#include <nash_swarm/kernel/hash_decoder.inc>
-#include <nash_swarm/kernel/run_product.inc>
-#include <nash_swarm/kernel/panel_product.inc>
+#include <nash_swarm/kernel/products.inc>
+#include <nash_swarm/core/region_end.inc>
+#include <nash_swarm/core/region_avxvnni.inc>
+#include <nash_swarm/kernel/avxvnni/dot.inc>
+#include <nash_swarm/kernel/avx2/vocabulary.inc>
+#include <nash_swarm/kernel/products.inc>
 #include <nash_swarm/core/region_end.inc>
 #include <nash_swarm/core/region_avx512.inc>
 #include <nash_swarm/kernel/avx512/vocabulary.inc>
-#include <nash_swarm/kernel/lane_decoder.inc>
-#include <nash_swarm/kernel/sum_decoder.inc>
-#include <nash_swarm/kernel/hash_decoder.inc>
-#include <nash_swarm/kernel/run_product.inc>
-#include <nash_swarm/kernel/panel_product.inc>
+#include <nash_swarm/kernel/products.inc>
 #include <nash_swarm/core/region_end.inc>
 #elif defined(NASH_SWARM_NEON)
 #define NASH_SWARM_REGION neon
+#include <nash_swarm/kernel/neon/dot.inc>
 #include <nash_swarm/kernel/neon/vocabulary.inc>
-#include <nash_swarm/kernel/lane_decoder.inc>
-#include <nash_swarm/kernel/sum_decoder.inc>
-#include <nash_swarm/kernel/hash_decoder.inc>
-#include <nash_swarm/kernel/run_product.inc>
-#include <nash_swarm/kernel/panel_product.inc>
+#include <nash_swarm/kernel/products.inc>
 #undef NASH_SWARM_REGION
+#include <nash_swarm/core/region_neon_dotprod.inc>
+#include <nash_swarm/kernel/neon_dotprod/dot.inc>
+#include <nash_swarm/kernel/neon/vocabulary.inc>
+#include <nash_swarm/kernel/products.inc>
+#include <nash_swarm/core/region_end.inc>
 #endif
 // clang-format on
 
@@ -75,8 +75,10 @@ using PanelProduct = void (*)(const PackedMatrix&, std::size_t, const Activation
 inline PanelProduct panel_product_for(InstructionSet set) noexcept {
 #if defined(NASH_SWARM_X86_REGIONS)
   if (set == InstructionSet::avx512) return &products::avx512::multiply_panel;
+  if (set == InstructionSet::avxvnni) return &products::avxvnni::multiply_panel;
   if (set == InstructionSet::avx2) return &products::avx2::multiply_panel;
 #elif defined(NASH_SWARM_NEON)
+  if (set == InstructionSet::neon_dotprod) return &products::neon_dotprod::multiply_panel;
   if (set == InstructionSet::neon) return &products::neon::multiply_panel;
 #endif
   static_cast<void>(set);

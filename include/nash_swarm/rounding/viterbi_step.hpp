@@ -133,9 +133,9 @@ struct ViterbiFunctions {
 inline ViterbiFunctions viterbi_functions_for(InstructionSet set) noexcept {
 #if defined(NASH_SWARM_X86_REGIONS)
   if (set == InstructionSet::avx512) return {&avx512::price_gaps, &avx512::viterbi_step};
-  if (set == InstructionSet::avx2) return {&avx2::price_gaps, &avx2::viterbi_step};
+  if (base_set(set) == InstructionSet::avx2) return {&avx2::price_gaps, &avx2::viterbi_step};
 #elif defined(NASH_SWARM_NEON)
-  if (set == InstructionSet::neon) return {&neon::price_gaps, &neon::viterbi_step};
+  if (base_set(set) == InstructionSet::neon) return {&neon::price_gaps, &neon::viterbi_step};
 #endif
   static_cast<void>(set);
   return {&portable::price_gaps, &portable::viterbi_step};
