@@ -220,4 +220,9 @@ TEST_CASE("activation: sizes that overflow are refused") {
   const auto basis = support::make_basis(65, 128, false);
   CHECK_THROWS_AS(nash_swarm::Activations(std::size_t{1} << 57, *basis), nash_swarm::Error);
   CHECK_THROWS_AS(nash_swarm::Activations(~std::size_t{0}, *basis), nash_swarm::Error);
+  // Of 2^57 tokens the codes take 2^63 bytes: the number is counted in full before it is refused.
+  const auto narrow = support::make_basis(64, 0, false);
+  CHECK_THROWS_WITH_AS(nash_swarm::Activations(std::size_t{1} << 57, *narrow),
+                       "AlignedBuffer: size of 9223372036854775808 elements overflows",
+                       nash_swarm::Error);
 }

@@ -4,56 +4,29 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
-#include <memory>
-#include <string>
 #include <vector>
 
 #include <nash_swarm/matmul.hpp>
 
 #include "support/instruction_sets.hpp"
-#include "support/lcg.hpp"
 #include "support/products.hpp"
+#include "support/random_matrix.hpp"
 #include "support/serial.hpp"
 
 using nash_swarm::Activations;
 using nash_swarm::InputBasis;
 using nash_swarm::InstructionSet;
 using nash_swarm::PackedMatrix;
+using support::make_basis;
 using support::Row;
 using support::serial;
 
 namespace {
 
-/// A matrix of bytes that are drawn, or all the same, in any formats.
-class AnyMatrix {
- public:
-  template <class FormatOf, class ByteOf>
-  AnyMatrix(std::size_t out, std::size_t in, std::size_t rotation, FormatOf format, ByteOf byte)
-      : cells_(nash_swarm::panel_count(out), nash_swarm::block_count(in), nash_swarm::FormatId{0}) {
-    for (std::size_t p = 0; p < cells_.panels(); ++p) {
-      for (std::size_t b = 0; b < cells_.blocks(); ++b) {
-        cells_(p, b) = nash_swarm::format_table[format(p, b)].id;
-      }
-    }
-    codes_.resize(nash_swarm::code_bytes(cells_));
-    for (std::byte& code : codes_) code = static_cast<std::byte>(byte());
-    for (std::size_t row = 0; row < out; ++row) {
-      scales_.push_back(nash_swarm::to_bfloat16(1.0f + 0.1f * static_cast<float>(row % 7)));
-    }
-    runs_ = nash_swarm::encode_runs(cells_);
-    matrix_ = PackedMatrix({"w", out, std::make_shared<InputBasis>("x", in, rotation, 1), codes_,
-                            scales_, runs_, nullptr});
-  }
-  const PackedMatrix& matrix() const { return matrix_; }
-
- private:
-  nash_swarm::CellMap cells_;
-  std::vector<std::byte> codes_;
-  std::vector<nash_swarm::BFloat16> scales_;
-  std::vector<std::uint8_t> runs_;
-  PackedMatrix matrix_;
-};
+const nash_swarm::Format& format_of(const PackedMatrix& matrix, std::size_t panel,
+                                    std::size_t block) {
+  return nash_swarm::format_table[nash_swarm::format_index(matrix.cells()(panel, block))];
+}
 
 Row product(const PackedMatrix& matrix, const Activations& x, InstructionSet set) {
   Row y(x.tokens() * matrix.out_features(), -1.0f);
@@ -61,11 +34,48 @@ Row product(const PackedMatrix& matrix, const Activations& x, InstructionSet set
   return y;
 }
 
-/// Every instruction set of this machine against the portable product, bit for bit.
+/// The product in integers: sums run over neighbouring blocks of one format and one scale of the
+/// activations, and nothing is rounded before.
+Row exact_product(const PackedMatrix& matrix, const Activations& x) {
+  const std::size_t blocks = matrix.cells().blocks();
+  const std::size_t blocks_per_scale = x.scale_block() / nash_swarm::block_channels;
+  Row y;
+  std::vector<nash_swarm::BlockValues> weights(matrix.cells().panels() * blocks);
+  const std::byte* codes = matrix.codes().data();
+  for (std::size_t i = 0; i < weights.size(); ++i) {
+    const nash_swarm::Format& format = format_of(matrix, i / blocks, i % blocks);
+    format.decode(codes, weights[i]);
+    codes += format.block_bytes;
+  }
+  for (std::size_t t = 0; t < x.tokens(); ++t) {
+    for (std::size_t row = 0; row < matrix.out_features(); ++row) {
+      const std::size_t panel = row / nash_swarm::panel_rows;
+      double total = 0;
+      std::int64_t sum = 0;
+      for (std::size_t b = 0; b < blocks; ++b) {
+        const auto& own = weights[panel * blocks + b].at[row % nash_swarm::panel_rows];
+        const std::int8_t* inputs = x.codes(t) + b * nash_swarm::block_channels;
+        for (std::size_t k = 0; k < nash_swarm::block_channels; ++k) sum += own[k] * inputs[k];
+        const nash_swarm::Format& format = format_of(matrix, panel, b);
+        if ((b + 1) % blocks_per_scale != 0 && format.id == format_of(matrix, panel, b + 1).id) {
+          continue;
+        }
+        const float scale = x.scales(t)[b / blocks_per_scale] * format.unit;
+        total += static_cast<double>(scale) * static_cast<double>(static_cast<float>(sum));
+        sum = 0;
+      }
+      y.push_back(static_cast<float>(
+          total * static_cast<double>(nash_swarm::to_float(matrix.row_scales()[row]))));
+    }
+  }
+  return y;
+}
+
+/// Every instruction set of this machine against the product in integers, bit for bit.
 void check_sets(const PackedMatrix& matrix, const Row& inputs) {
   const Activations x = nash_swarm::quantize_activations(
       matrix.basis(), support::rows_of(inputs, matrix.in_features()), serial);
-  const auto expected = support::bits_of(product(matrix, x, InstructionSet::portable));
+  const auto expected = support::bits_of(exact_product(matrix, x));
   for (const InstructionSet set : support::supported_instruction_sets()) {
     CAPTURE(static_cast<int>(set));
     CHECK(support::bits_of(product(matrix, x, set)) == expected);
@@ -74,33 +84,30 @@ void check_sets(const PackedMatrix& matrix, const Row& inputs) {
 
 }  // namespace
 
-TEST_CASE("panel product: every format gives the same bits with every instruction set") {
-  support::Lcg random(1);
-  const auto byte = [&] { return random.below(256); };
+TEST_CASE("panel product: every format equals the product in integers with every instruction set") {
   for (std::size_t f = 0; f < nash_swarm::format_count; ++f) {
     CAPTURE(nash_swarm::format_table[f].name);
-    const AnyMatrix any(
-        37, 320, 64, [&](auto, auto) { return f; }, byte);
-    for (const std::size_t tokens : {1u, 2u, 3u, 8u, 15u}) {
-      CAPTURE(tokens);
-      check_sets(any.matrix(), support::random_inputs(tokens, 320, tokens));
+    // A scale of the activations for one block, and for four, whose sums are one.
+    for (const auto& basis : {make_basis(320, 64, false), make_basis(256, 256, false)}) {
+      const PackedMatrix matrix = support::any_matrix(
+          37, basis, [&](auto, auto) { return f; }, f);
+      for (const std::size_t tokens : {1u, 2u, 3u, 4u, 5u, 6u, 7u, 8u, 9u, 15u, 33u}) {
+        CAPTURE(tokens);
+        check_sets(matrix, support::random_inputs(tokens, basis->in_features(), tokens));
+      }
     }
   }
 }
 
 TEST_CASE("panel product: cells of all formats mixed, odd shapes, more tokens than a tile") {
-  support::Lcg random(2);
-  const auto byte = [&] { return random.below(256); };
-  const auto format = [&](auto, auto) {
-    return random.below(static_cast<std::uint32_t>(nash_swarm::format_count));
-  };
   const support::Shape shapes[] = {{1, 64}, {17, 65}, {100, 1024}};
   for (const support::Shape& shape : shapes) {
     for (const std::size_t rotation : {std::size_t{0}, InputBasis::widest_rotation(shape.in)}) {
       CAPTURE(rotation);
-      const AnyMatrix any(shape.out, shape.in, rotation, format, byte);
+      const PackedMatrix matrix = support::any_matrix(
+          shape.out, make_basis(shape.in, rotation, false), support::AnyFormat(2), shape.out);
       for (const std::size_t tokens : {1u, 5u, 67u}) {
-        check_sets(any.matrix(), support::random_inputs(tokens, shape.in, 7 + tokens));
+        check_sets(matrix, support::random_inputs(tokens, shape.in, 7 + tokens));
       }
     }
   }
@@ -111,28 +118,27 @@ TEST_CASE("panel product: codes and activations at their extremes") {
     CAPTURE(nash_swarm::format_table[f].name);
     for (const unsigned byte : {0x00u, 0xffu, 0x7fu, 0x80u}) {
       CAPTURE(byte);
-      const AnyMatrix any(
-          16, 256, 0, [&](auto, auto) { return f; }, [&] { return byte; });
+      const PackedMatrix matrix = support::any_matrix(
+          16, make_basis(256, 0, false), [&](auto, auto) { return f; }, [&] { return byte; });
       Row inputs(2 * 256, 1.0f);  // codes of 127, and in the second row of −127
       for (std::size_t i = 256; i < inputs.size(); ++i) inputs[i] = -1.0f;
-      check_sets(any.matrix(), inputs);
+      check_sets(matrix, inputs);
     }
   }
 }
 
 TEST_CASE("panel product: a set that the machine lacks is refused") {
-  const AnyMatrix any(
-      16, 64, 0, [](auto, auto) { return std::size_t{1}; }, [] { return 0u; });
+  const PackedMatrix matrix = support::uniform_matrix(16, make_basis(64, 0, false), 1, 1);
   const Row inputs(64, 1.0f);
   const Activations x =
-      nash_swarm::quantize_activations(any.matrix().basis(), support::rows_of(inputs, 64), serial);
+      nash_swarm::quantize_activations(matrix.basis(), support::rows_of(inputs, 64), serial);
   int refused = 0;
   int lacking = 0;
   for (const auto& entry : nash_swarm::instruction_sets) {
     if (nash_swarm::is_supported(entry.set)) continue;
     ++lacking;
     try {
-      product(any.matrix(), x, entry.set);
+      product(matrix, x, entry.set);
     } catch (const nash_swarm::Error&) {
       ++refused;
     }

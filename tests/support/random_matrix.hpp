@@ -1,6 +1,7 @@
 #pragma once
 
 #include <array>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -118,5 +119,49 @@ inline nash_swarm::PackedMatrix mixed_matrix(std::size_t out_features,
       });
   return packed(std::move(bytes), out_features, std::move(basis));
 }
+
+/// A matrix in which block (panel, block) has the format `format_table[format(panel, block)]`, of
+/// codes that byte() gives one after the other.
+template <class FormatOf, std::invocable ByteOf>
+nash_swarm::PackedMatrix any_matrix(std::size_t out_features,
+                                    std::shared_ptr<const nash_swarm::InputBasis> basis,
+                                    FormatOf format, ByteOf byte) {
+  nash_swarm::CellMap cells(nash_swarm::panel_count(out_features),
+                            nash_swarm::block_count(basis->in_features()), nash_swarm::FormatId{0});
+  for (std::size_t p = 0; p < cells.panels(); ++p) {
+    for (std::size_t b = 0; b < cells.blocks(); ++b) {
+      cells(p, b) = nash_swarm::format_table[format(p, b)].id;
+    }
+  }
+  MatrixBytes bytes;
+  bytes.codes.resize(nash_swarm::code_bytes(cells));
+  for (std::byte& code : bytes.codes) code = static_cast<std::byte>(byte());
+  for (std::size_t row = 0; row < out_features; ++row) {
+    bytes.row_scales.push_back(nash_swarm::to_bfloat16(1.0f + 0.1f * static_cast<float>(row % 7)));
+  }
+  bytes.run_table = nash_swarm::encode_runs(cells);
+  return packed(std::move(bytes), out_features, std::move(basis));
+}
+
+/// The same with random codes.
+template <class FormatOf>
+nash_swarm::PackedMatrix any_matrix(std::size_t out_features,
+                                    std::shared_ptr<const nash_swarm::InputBasis> basis,
+                                    FormatOf format, std::uint64_t seed) {
+  Lcg random(seed);
+  return any_matrix(out_features, std::move(basis), format, [&] { return random.below(256); });
+}
+
+/// Chooses each block's format among all.
+class AnyFormat {
+ public:
+  explicit AnyFormat(std::uint64_t seed) : random_(seed) {}
+  std::size_t operator()(std::size_t, std::size_t) {
+    return random_.below(static_cast<std::uint32_t>(nash_swarm::format_count));
+  }
+
+ private:
+  Lcg random_;
+};
 
 }  // namespace support

@@ -1,0 +1,17 @@
+#pragma once
+
+#include <nash_swarm/matmul.hpp>
+
+/// What a host's file does with the library. The file is compiled twice, for the oldest x86-64 and
+/// for Haswell, as a host does that chooses among its own kernels at run time.
+using Multiply = nash_swarm::InstructionSet (*)(const nash_swarm::PackedMatrix& matrix,
+                                                nash_swarm::TensorView<const float, 2> x,
+                                                nash_swarm::TensorView<float, 2> y);
+
+/// @return the instruction set that the library chose
+nash_swarm::InstructionSet multiply_baseline(const nash_swarm::PackedMatrix& matrix,
+                                             nash_swarm::TensorView<const float, 2> x,
+                                             nash_swarm::TensorView<float, 2> y);
+nash_swarm::InstructionSet multiply_haswell(const nash_swarm::PackedMatrix& matrix,
+                                            nash_swarm::TensorView<const float, 2> x,
+                                            nash_swarm::TensorView<float, 2> y);
