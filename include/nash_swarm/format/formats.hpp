@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cstddef>
+#include <cstdint>
 #include <string_view>
 
 #include <nash_swarm/format/format.hpp>
@@ -81,11 +82,28 @@ inline constexpr std::size_t format_count = Formats::size;
 inline constexpr std::array<Format, format_count> format_table =
     Formats::map<detail::FormatTable>();
 
+}  // namespace NASH_SWARM_TARGET
+
+namespace detail {
+inline namespace NASH_SWARM_TARGET {
+/// [256] places of formats by their numbers.
+constexpr std::array<std::uint8_t, 256> format_places() noexcept {
+  std::array<std::uint8_t, 256> places{};
+  places.fill(static_cast<std::uint8_t>(format_count));
+  for (std::size_t f = format_count; f-- > 0;) {
+    places[static_cast<std::size_t>(format_table[f].id)] = static_cast<std::uint8_t>(f);
+  }
+  return places;
+}
+inline constexpr std::array<std::uint8_t, 256> places_of_formats = format_places();
+}  // namespace NASH_SWARM_TARGET
+}  // namespace detail
+
+inline namespace NASH_SWARM_TARGET {
+
 /// Place of a format in `format_table`, or `format_count` if there is none with that number.
 constexpr std::size_t format_index(FormatId id) noexcept {
-  std::size_t index = 0;
-  while (index < format_count && format_table[index].id != id) ++index;
-  return index;
+  return detail::places_of_formats[static_cast<std::size_t>(id)];
 }
 
 /// Place of a format in `format_table`, or `format_count` if there is none of that name.
