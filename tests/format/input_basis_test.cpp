@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "kernel/reference_product.hpp"
+#include "support/instruction_sets.hpp"
 #include "support/lcg.hpp"
 #include "support/random_matrix.hpp"
 
@@ -28,6 +29,25 @@ std::vector<float> in_basis(const InputBasis& basis, const std::vector<float>& r
   to_basis_unscaled(basis, row.data(), 1, target.data());
   for (float& value : target) value *= basis.rotation_scale();
   return target;
+}
+
+/// The transform as it is written down, step by step; additions in the same tree.
+std::vector<float> plainly_in_basis(const InputBasis& basis, const std::vector<float>& row) {
+  std::vector<float> values(basis.padded_features());
+  for (std::size_t j = 0; j < row.size(); ++j) {
+    const float sign = basis.signs().empty() ? 1.0f : basis.signs()[j];
+    values[j] = sign * row[basis.permutation().empty() ? j : basis.permutation()[j]];
+  }
+  for (std::size_t half = 1; half < basis.rotation_block(); half *= 2) {
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      if ((i & half) != 0) continue;
+      const float a = values[i];
+      const float b = values[i + half];
+      values[i] = a + b;
+      values[i + half] = a - b;
+    }
+  }
+  return values;
 }
 
 /// Plain sum of products in double, with the sum of their magnitudes.
@@ -143,6 +163,24 @@ TEST_CASE("input_basis: a strided source is read in place") {
   to_basis_unscaled(basis, wide.data(), 3, from_wide.data());
   to_basis_unscaled(basis, dense.data(), 1, from_dense.data());
   CHECK(from_wide == from_dense);
+}
+
+TEST_CASE("input_basis: every instruction set gives the bits of the plain transform") {
+  for_each_basis([](const InputBasis& basis) {
+    const std::vector<float> row = random_row(basis.in_features(), 4);
+    const std::vector<float> expected = plainly_in_basis(basis, row);
+    std::vector<float> back_expected;
+    for (const nash_swarm::InstructionSet set : support::supported_instruction_sets()) {
+      CAPTURE(static_cast<int>(set));
+      std::vector<float> mapped(basis.padded_features(), -1.0f);
+      to_basis_unscaled(basis, row.data(), 1, mapped.data(), set);
+      CHECK(mapped == expected);
+      std::vector<float> back(row.size());
+      from_basis(basis, mapped.data(), back.data(), set);
+      if (back_expected.empty()) back_expected = back;
+      CHECK(back == back_expected);
+    }
+  });
 }
 
 TEST_CASE("input_basis: one large channel is spread over its block") {
