@@ -15,6 +15,7 @@
 #include <nash_swarm/core/thread_pool.hpp>
 
 #include "kernel/reference_product.hpp"
+#include "support/instruction_sets.hpp"
 #include "support/lcg.hpp"
 #include "support/products.hpp"
 #include "support/random_matrix.hpp"
@@ -40,8 +41,18 @@ std::size_t scale_count(const Activations& x) {
 
 bool equal_tokens(const Activations& a, std::size_t token_a, const Activations& b,
                   std::size_t token_b) {
-  return std::memcmp(a.codes(token_a), b.codes(token_b), a.channels()) == 0 &&
+  const auto inputs_a = a.lane_inputs(token_a, 0);
+  const auto inputs_b = b.lane_inputs(token_b, 0);
+  return std::memcmp(inputs_a.lanes, inputs_b.lanes, a.channels()) == 0 &&
+         std::memcmp(inputs_a.pairs, inputs_b.pairs, 2 * a.channels()) == 0 &&
+         std::memcmp(a.block_sums(token_a), b.block_sums(token_b), a.channels() / 64 * 4) == 0 &&
          std::memcmp(a.scales(token_a), b.scales(token_b), scale_count(a) * sizeof(float)) == 0;
+}
+
+std::size_t zero_codes(const Activations& x, std::size_t token) {
+  std::size_t count = 0;
+  for (std::size_t k = 0; k < x.channels(); ++k) count += x.code(token, k) == 0 ? 1u : 0u;
+  return count;
 }
 
 }  // namespace
@@ -82,6 +93,46 @@ TEST_CASE("activation: every value is within half a step of the rotated input") 
   }
 }
 
+TEST_CASE("activation: codes lie by lanes and by pairs of tiles, with their sums") {
+  const auto basis = support::make_basis(256, 128, true);
+  const std::size_t tokens = 3;
+  const Activations x = quantize(*basis, random_inputs(1, tokens * 256, 8));
+  int wrong = 0;
+  for (std::size_t t = 0; t < tokens; ++t) {
+    const std::int8_t* lanes = x.lane_inputs(t, 64).lanes;
+    const std::int8_t* pairs = x.lane_inputs(t, 64).pairs;
+    int sum = 0;
+    for (std::size_t k = 0; k < 64; ++k) {
+      const std::int8_t code = x.code(t, 64 + k);
+      sum += code;
+      wrong += lanes[k / 32 * 32 + k % 8 * 4 + k / 8 % 4] == code ? 0 : 1;
+      for (std::size_t copy = 0; copy < 2; ++copy) {
+        wrong += pairs[k / 16 * 32 + k % 8 * 4 + k / 8 % 2 * 2 + copy] == code ? 0 : 1;
+      }
+    }
+    wrong += x.block_sums(t)[1] == sum ? 0 : 1;
+  }
+  CHECK(wrong == 0);
+}
+
+TEST_CASE("activation: every instruction set gives the same bits") {
+  for (const std::size_t rotation : {0u, 64u, 128u, 256u}) {
+    const auto basis = support::make_basis(1000, rotation, rotation == 128);
+    std::vector<float> x = random_inputs(1, 6 * 1000, 31);
+    for (std::size_t k = 0; k < 1000; ++k) x[1000 + k] *= 0x1p-140f;
+    x[2 * 1000 + 999] = std::numeric_limits<float>::quiet_NaN();
+    std::fill_n(x.begin() + 3 * 1000, 1000, 0.0f);
+    const TensorView<const float, 2> view{x.data(), {6, 1000}};
+    const Activations expected =
+        quantize_activations(*basis, view, serial, nash_swarm::InstructionSet::portable);
+    for (const nash_swarm::InstructionSet set : support::supported_instruction_sets()) {
+      CAPTURE(static_cast<int>(set));
+      const Activations same = quantize_activations(*basis, view, serial, set);
+      for (std::size_t t = 0; t < 6; ++t) CHECK(equal_tokens(same, t, expected, t));
+    }
+  }
+}
+
 TEST_CASE("activation: codes reach 127 in every block and never leave -127 to 127") {
   const auto basis = support::make_basis(512, 128, false);
   const Activations x = quantize(*basis, random_inputs(1, 40 * 512, 6));
@@ -90,7 +141,7 @@ TEST_CASE("activation: codes reach 127 in every block and never leave -127 to 12
       int largest = 0;
       int smallest = 0;
       for (std::size_t k = 0; k < x.scale_block(); ++k) {
-        const int code = x.codes(t)[b * x.scale_block() + k];
+        const int code = x.code(t, b * x.scale_block() + k);
         largest = std::max(largest, std::abs(code));
         smallest = std::min(smallest, code);
       }
@@ -114,8 +165,8 @@ TEST_CASE("activation: the largest magnitude becomes 127 whatever the rounding o
   const Activations activations = quantize(basis, x);
   int wrong = 0;
   for (std::size_t t = 0; t < 500; ++t) {
-    const std::int8_t* codes = activations.codes(t);
-    wrong += codes[3] == -127 && codes[4] == 127 && codes[5] == -127 && codes[6] == 0 ? 0 : 1;
+    const auto code = [&](std::size_t channel) { return int{activations.code(t, channel)}; };
+    wrong += code(3) == -127 && code(4) == 127 && code(5) == -127 && code(6) == 0 ? 0 : 1;
   }
   CHECK(wrong == 0);
 }
@@ -130,7 +181,7 @@ TEST_CASE("activation: halves go to the even code") {
   const Activations activations = quantize(basis, x);
   CHECK(activations.scales(0)[0] == 1.0f);
   for (std::size_t i = 0; i < examples.size(); ++i) {
-    CHECK(int{activations.codes(0)[i]} == examples[i].second);
+    CHECK(int{activations.code(0, i)} == examples[i].second);
   }
 }
 
@@ -143,7 +194,7 @@ TEST_CASE("activation: blocks have scales of their own") {
   CHECK(activations.scales(0)[0] == 1.0f);
   CHECK(activations.scales(0)[1] == 2.0f);
   CHECK(activations.scales(0)[2] == 0.0f);
-  CHECK(int{activations.codes(0)[70]} == -127);
+  CHECK(int{activations.code(0, 70)} == -127);
 }
 
 TEST_CASE("activation: a token that is not finite has NaN scales and disturbs no other") {
@@ -171,11 +222,10 @@ TEST_CASE("activation: zero and denormal tokens become zero or stay close") {
   const Activations activations = quantize(*basis, x);
   for (std::size_t token = 0; token < 3; ++token) {
     CHECK(activations.scales(token)[0] == 0.0f);
-    CHECK(std::all_of(activations.codes(token), activations.codes(token) + 64,
-                      [](std::int8_t code) { return code == 0; }));
+    CHECK(zero_codes(activations, token) == 64);
   }
   CHECK(activations.scales(3)[0] > 0.0f);
-  CHECK(std::count(activations.codes(3), activations.codes(3) + 64, 0) < 64);
+  CHECK(zero_codes(activations, 3) < 64);
 }
 
 TEST_CASE("activation: strided inputs are read in place") {

@@ -246,9 +246,11 @@ TEST_CASE("matmul: the largest integer sums do not overflow") {
   bytes.row_scales.resize(16, nash_swarm::BFloat16{0x3f80});
   bytes.run_table = {16 | 0x80};
   const PackedMatrix matrix = support::packed(bytes, 16, basis);
-  Activations x(1, *basis);
-  for (std::size_t k = 0; k < 256; ++k) x.codes(0)[k] = -127;
+  Row input(256);
+  input[0] = -basis->signs()[0];  // −1 in every channel of the basis
+  Activations x = quantize_activations(*basis, rows_of(input, 256), serial);
   x.scales(0)[0] = 1.0f;
+  CHECK(x.code(0, 255) == -127);
   CHECK(multiply(matrix, x, 1, serial) == Row(16, 8.0f * 127.0f * 256.0f));
 }
 

@@ -223,7 +223,7 @@ inline Dense activation_values(const nash_swarm::Activations& x) {
   for (std::size_t token = 0; token < x.tokens(); ++token) {
     for (std::size_t k = 0; k < x.channels(); ++k) {
       values.at(token, k) = static_cast<double>(x.scales(token)[k / x.scale_block()]) *
-                            static_cast<double>(x.codes(token)[k]);
+                            static_cast<double>(x.code(token, k));
     }
   }
   return values;

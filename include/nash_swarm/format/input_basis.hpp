@@ -69,6 +69,7 @@ class InputBasis {
   /// +1 or −1 for every channel of the basis; empty without a rotation.
   const std::vector<float>& signs() const noexcept { return signs_; }
 
+  static constexpr std::size_t most_scale_block = 256;
   /// Channels that share one activation scale: a rotated block, or 64 without a rotation.
   std::size_t scale_block() const noexcept {
     return rotation_block_ == 0 ? block_channels : rotation_block_;

@@ -47,10 +47,7 @@ void matmul(const PackedMatrix& matrix, const Activations& x, TensorView<float, 
                     std::to_string(x.tokens()) + ", " + std::to_string(matrix.out_features()) + "]",
                 "pass y as [tokens, out_features]");
   }
-  if (!is_supported(set)) {
-    throw Error(matrix.name(), "this machine lacks the instruction set that is asked for",
-                "leave the choice to the library");
-  }
+  detail::refuse_unsupported(matrix.name(), set);
   constexpr std::size_t panels_per_task = 4;  // 64 outputs: a task writes whole cache lines of y
   const std::size_t panels = panel_count(matrix.out_features());
   const detail::PanelProduct multiply_panel = detail::panel_product_for(set);
