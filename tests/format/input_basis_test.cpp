@@ -229,6 +229,18 @@ TEST_CASE("input_basis: parts are kept and counted") {
   CHECK(support::make_basis(65600, 0, true)->stored_bytes() == 4 * 65600);
 }
 
+TEST_CASE("input_basis: fingerprints tell maps apart, not names") {
+  const std::vector<std::uint32_t> order = {1, 0, 2};
+  const InputBasis basis("a", 3, 64, 5, order);
+  CHECK(InputBasis("b", 3, 64, 5, order).fingerprint() == basis.fingerprint());
+  CHECK(InputBasis("a", 4, 64, 5, {1, 0, 2, 3}).fingerprint() != basis.fingerprint());
+  CHECK(InputBasis("a", 3, 0, 5, order).fingerprint() != basis.fingerprint());
+  CHECK(InputBasis("a", 3, 64, 6, order).fingerprint() != basis.fingerprint());
+  CHECK(InputBasis("a", 3, 64, 5, {1, 2, 0}).fingerprint() != basis.fingerprint());
+  CHECK(InputBasis("a", 3, 64, 5).fingerprint() != basis.fingerprint());
+  CHECK(InputBasis("a", 3, 0, 5).fingerprint() == InputBasis("a", 3, 0, 6).fingerprint());
+}
+
 TEST_CASE("input_basis: the widest rotation divides the padded channels") {
   CHECK(InputBasis::widest_rotation(1) == 64);
   CHECK(InputBasis::widest_rotation(65) == 128);

@@ -279,11 +279,29 @@ TEST_CASE("matmul: wrong shapes are refused") {
 
 TEST_CASE("matmul: activations of another basis are refused") {
   const PackedMatrix matrix = support::mixed_matrix(16, support::make_basis(128, 128, false), 31);
-  const Activations blocks(1, *support::make_basis(128, 64, false));
-  const Activations channels(1, *support::make_basis(256, 128, false));
-  for (const Activations* other : {&blocks, &channels}) {
-    CHECK_THROWS_WITH_AS(multiply(matrix, *other, 1, serial),
+  const std::uint64_t seed = matrix.basis().sign_seed();
+  const InputBasis others[] = {{"blocks", 128, 64, seed},
+                               {"channels", 256, 128, seed},
+                               {"features", 127, 128, seed},
+                               {"signs", 128, 128, seed + 1},
+                               {"no rotation", 128, 0, seed},
+                               {"order", 128, 128, seed, support::random_permutation(128, 7)}};
+  for (const InputBasis& other : others) {
+    CAPTURE(other.name());
+    CHECK_THROWS_WITH_AS(multiply(matrix, Activations(1, other), 1, serial),
                          doctest::Contains("matrix: activations of another basis"),
                          nash_swarm::Error);
   }
+}
+
+TEST_CASE("matmul: a basis of the same map is as good whatever its name") {
+  for_each_basis(130, [](const auto& basis) {
+    const PackedMatrix matrix = support::mixed_matrix(16, basis, 32);
+    // Without a rotation the seed says nothing.
+    const std::uint64_t seed = basis->sign_seed() + (basis->rotation_block() == 0 ? 1 : 0);
+    const InputBasis same("another name", 130, basis->rotation_block(), seed, basis->permutation());
+    const Row x = random_inputs(2, 130, 33);
+    const Activations activations = quantize_activations(same, rows_of(x, 130), serial);
+    CHECK(bits_of(multiply(matrix, activations, 2, serial)) == bits_of(multiply(matrix, x)));
+  });
 }

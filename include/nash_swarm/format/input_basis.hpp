@@ -5,11 +5,13 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include <nash_swarm/core/error.hpp>
+#include <nash_swarm/core/fingerprint.hpp>
 #include <nash_swarm/core/instruction_set.hpp>
 #include <nash_swarm/format/hadamard.hpp>
 #include <nash_swarm/format/panel.hpp>
@@ -57,6 +59,7 @@ class InputBasis {
         permutation_(std::move(permutation)) {
     check();
     if (rotation_block_ != 0) signs_ = detail::random_signs(padded_, sign_seed_);
+    fingerprint_ = fingerprint_of_parts();
   }
 
   const std::string& name() const noexcept { return name_; }
@@ -68,6 +71,8 @@ class InputBasis {
   const std::vector<std::uint32_t>& permutation() const noexcept { return permutation_; }
   /// +1 or −1 for every channel of the basis; empty without a rotation.
   const std::vector<float>& signs() const noexcept { return signs_; }
+  /// The same for bases of the same map, whatever their names; see `Fingerprint`.
+  std::uint64_t fingerprint() const noexcept { return fingerprint_; }
 
   static constexpr std::size_t most_scale_block = 256;
   /// Channels that share one activation scale: a rotated block, or 64 without a rotation.
@@ -96,6 +101,15 @@ class InputBasis {
   }
 
  private:
+  std::uint64_t fingerprint_of_parts() const noexcept {
+    Fingerprint fingerprint;
+    fingerprint.add(std::uint64_t{in_features_});
+    fingerprint.add(std::uint64_t{rotation_block_});
+    fingerprint.add(rotation_block_ == 0 ? 0 : sign_seed_);
+    fingerprint.add(std::as_bytes(std::span(permutation_)));
+    return fingerprint.value();
+  }
+
   void check() const {
     if (in_features_ == 0) throw Error(name_, "a basis of 0 channels");
     if (in_features_ > std::numeric_limits<std::uint32_t>::max()) {
@@ -132,6 +146,7 @@ class InputBasis {
   std::uint64_t sign_seed_;
   std::vector<std::uint32_t> permutation_;
   std::vector<float> signs_;
+  std::uint64_t fingerprint_ = 0;
 };
 
 inline namespace NASH_SWARM_TARGET {

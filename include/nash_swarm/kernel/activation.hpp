@@ -37,12 +37,15 @@ class Activations {
       : tokens_(tokens),
         channels_(basis.padded_features()),
         block_(basis.scale_block()),
+        basis_fingerprint_(basis.fingerprint()),
         memory_(bytes(tokens, channels_, block_)) {}
 
   std::size_t tokens() const noexcept { return tokens_; }
   std::size_t channels() const noexcept { return channels_; }
   /// Channels that share a scale.
   std::size_t scale_block() const noexcept { return block_; }
+  /// Of the basis that the inputs are in.
+  std::uint64_t basis_fingerprint() const noexcept { return basis_fingerprint_; }
   std::int8_t code(std::size_t token, std::size_t channel) const noexcept {
     const std::size_t vector = channel / 32 * 8 + channel % 8;
     return lane_codes(token)[4 * vector + channel % 32 / 8];
@@ -84,8 +87,8 @@ class Activations {
     return tokens * token_bytes;
   }
 
-  // Lane codes, pair codes, sums and scales follow one another in one allocation: several would take
-  // a fifth of the time of a token of 768 channels.
+  // Lane codes, pair codes, sums and scales follow one another in one allocation: several would
+  // take a fifth of the time of a token of 768 channels.
   std::size_t pairs_place() const noexcept { return tokens_ * channels_; }
   std::size_t sums_place() const noexcept { return 3 * pairs_place(); }
   std::size_t scales_place() const noexcept {
@@ -103,6 +106,7 @@ class Activations {
   std::size_t tokens_;
   std::size_t channels_;
   std::size_t block_;
+  std::uint64_t basis_fingerprint_;
   AlignedBuffer<std::byte> memory_;
 };
 

@@ -30,13 +30,12 @@ inline namespace NASH_SWARM_TARGET {
 /// @param x [tokens, in] in the basis of the matrix
 /// @param y [tokens, out]
 /// @param set of instructions, for tests
-/// @throws Error if the shapes do not fit, or the machine lacks the set
+/// @throws Error if the bases differ, the shapes do not fit, or the machine lacks the set
 template <Executor E>
 void matmul(const PackedMatrix& matrix, const Activations& x, TensorView<float, 2> y, E& executor,
             InstructionSet set = default_instruction_set()) {
   detail::refuse_empty(matrix);
-  const InputBasis& basis = matrix.basis();
-  if (x.channels() != basis.padded_features() || x.scale_block() != basis.scale_block()) {
+  if (x.basis_fingerprint() != matrix.basis().fingerprint()) {
     throw Error(matrix.name(), "activations of another basis",
                 "quantize the input with the basis of the matrix");
   }
