@@ -14,6 +14,7 @@
 #include <nash_swarm/core/tensor_view.hpp>
 #include <nash_swarm/format/input_basis.hpp>
 #include <nash_swarm/kernel/activation_codes.hpp>
+#include <nash_swarm/kernel/product_checks.hpp>
 
 namespace nash_swarm {
 
@@ -113,13 +114,6 @@ class Activations {
 namespace detail {
 inline namespace NASH_SWARM_TARGET {
 
-inline void refuse_unsupported(const std::string& subject, InstructionSet set) {
-  if (!is_supported(set)) {
-    throw Error(subject, "this machine lacks the instruction set that is asked for",
-                "leave the choice to the library");
-  }
-}
-
 /// Rounds a block of values, which are lost; returns the scale before the factor of the rotation.
 inline float quantize_block(const ActivationRounding& rounding, float* values, std::size_t size,
                             CodePlace to) noexcept {
@@ -162,12 +156,7 @@ inline namespace NASH_SWARM_TARGET {
 template <Executor E>
 Activations quantize_activations(const InputBasis& basis, TensorView<const float, 2> x, E& executor,
                                  InstructionSet set = default_instruction_set()) {
-  if (x.extent(1) != basis.in_features()) {
-    throw Error(basis.name(),
-                "input of " + std::to_string(x.extent(1)) + " channels for a basis of " +
-                    std::to_string(basis.in_features()),
-                "pass x as [tokens, in_features]");
-  }
+  detail::refuse_wrong_input(basis, x);
   detail::refuse_unsupported(basis.name(), set);
   Activations activations(x.extent(0), basis);
   const detail::Rotation rotation = detail::rotation_for(set);
