@@ -21,6 +21,7 @@
 #include "support/random_matrix.hpp"
 #include "support/serial.hpp"
 
+using nash_swarm::ActivationBits;
 using nash_swarm::Activations;
 using nash_swarm::InputBasis;
 using nash_swarm::TensorView;
@@ -29,24 +30,32 @@ using support::serial;
 
 namespace {
 
-Activations quantize(const InputBasis& basis, const std::vector<float>& x) {
+Activations quantize(const InputBasis& basis, const std::vector<float>& x,
+                     ActivationBits bits = ActivationBits::eight) {
   const TensorView<const float, 2> view{x.data(),
                                         {x.size() / basis.in_features(), basis.in_features()}};
-  return quantize_activations(basis, view, serial);
+  return quantize_activations(basis, view, serial, bits);
 }
 
 std::size_t scale_count(const Activations& x) {
   return x.channels() / x.scale_block();
 }
 
-bool equal_tokens(const Activations& a, std::size_t token_a, const Activations& b,
-                  std::size_t token_b) {
-  const auto inputs_a = a.lane_inputs(token_a, 0);
-  const auto inputs_b = b.lane_inputs(token_b, 0);
+bool equal_rows(const Activations& a, const Activations& b, std::size_t row) {
+  const auto inputs_a = a.lane_inputs(row, 0);
+  const auto inputs_b = b.lane_inputs(row, 0);
   return std::memcmp(inputs_a.lanes, inputs_b.lanes, a.channels()) == 0 &&
          std::memcmp(inputs_a.pairs, inputs_b.pairs, 2 * a.channels()) == 0 &&
-         std::memcmp(a.block_sums(token_a), b.block_sums(token_b), a.channels() / 64 * 4) == 0 &&
-         std::memcmp(a.scales(token_a), b.scales(token_b), scale_count(a) * sizeof(float)) == 0;
+         std::memcmp(a.block_sums(row), b.block_sums(row), a.channels() / 64 * 4) == 0 &&
+         std::memcmp(a.scales(row), b.scales(row), scale_count(a) * sizeof(float)) == 0;
+}
+
+bool equal_tokens(const Activations& a, const Activations& b, std::size_t token) {
+  bool equal = a.rows_per_token() == b.rows_per_token();
+  for (std::size_t digit = 0; digit < a.rows_per_token(); ++digit) {
+    equal = equal && equal_rows(a, b, token * a.rows_per_token() + digit);
+  }
+  return equal;
 }
 
 std::size_t zero_codes(const Activations& x, std::size_t token) {
@@ -77,7 +86,10 @@ TEST_CASE("activation: every value is within half a step of the rotated input") 
     CHECK(activations.scale_block() == (shape.rotation == 0 ? 64 : shape.rotation));
     const reference::Dense map = reference::rotation(*basis);
     const reference::Dense values = reference::activation_values(activations);
+    const Activations wide = quantize(*basis, x, ActivationBits::sixteen);
+    const reference::Dense wide_values = reference::activation_values(wide);
     int wrong = 0;
+    int wide_wrong = 0;
     for (std::size_t t = 0; t < tokens; ++t) {
       for (std::size_t j = 0; j < map.columns; ++j) {
         double exact = 0;
@@ -87,9 +99,14 @@ TEST_CASE("activation: every value is within half a step of the rotated input") 
         const double step =
             static_cast<double>(activations.scales(t)[j / activations.scale_block()]);
         wrong += std::fabs(values.at(t, j) - exact) <= 0.5001 * step ? 0 : 1;
+        const double fine_step =
+            static_cast<double>(wide.scales(2 * t + 1)[j / wide.scale_block()]);
+        CHECK(fine_step == doctest::Approx(step / 255));
+        wide_wrong += std::fabs(wide_values.at(t, j) - exact) <= 0.51 * fine_step ? 0 : 1;
       }
     }
     CHECK(wrong == 0);
+    CHECK(wide_wrong == 0);
   }
 }
 
@@ -123,13 +140,39 @@ TEST_CASE("activation: every instruction set gives the same bits") {
     x[2 * 1000 + 999] = std::numeric_limits<float>::quiet_NaN();
     std::fill_n(x.begin() + 3 * 1000, 1000, 0.0f);
     const TensorView<const float, 2> view{x.data(), {6, 1000}};
-    const Activations expected =
-        quantize_activations(*basis, view, serial, nash_swarm::InstructionSet::portable);
-    for (const nash_swarm::InstructionSet set : support::supported_instruction_sets()) {
-      CAPTURE(static_cast<int>(set));
-      const Activations same = quantize_activations(*basis, view, serial, set);
-      for (std::size_t t = 0; t < 6; ++t) CHECK(equal_tokens(same, t, expected, t));
+    for (const auto bits : {ActivationBits::eight, ActivationBits::sixteen}) {
+      const Activations expected =
+          quantize_activations(*basis, view, serial, bits, nash_swarm::InstructionSet::portable);
+      for (const nash_swarm::InstructionSet set : support::supported_instruction_sets()) {
+        CAPTURE(static_cast<int>(set));
+        const Activations same = quantize_activations(*basis, view, serial, bits, set);
+        for (std::size_t t = 0; t < 6; ++t) CHECK(equal_tokens(same, expected, t));
+      }
     }
+  }
+}
+
+TEST_CASE("activation: two digits hold every integer of 16 bits") {
+  const InputBasis basis("basis", 64, 0, 0);
+  std::vector<float> x;
+  for (int integer = -32385; integer <= 32385; ++integer) {
+    if (x.size() % 64 == 0) x.push_back(32385.0f);  // makes the factor 1
+    x.push_back(static_cast<float>(integer));
+  }
+  x.resize((x.size() + 63) / 64 * 64);
+  for (const nash_swarm::InstructionSet set : support::supported_instruction_sets()) {
+    CAPTURE(static_cast<int>(set));
+    const Activations activations =
+        quantize_activations(basis, TensorView<const float, 2>{x.data(), {x.size() / 64, 64}},
+                             serial, ActivationBits::sixteen, set);
+    int wrong = 0;
+    for (std::size_t i = 0; i < x.size(); ++i) {
+      const int high = activations.code(i / 64 * 2, i % 64);
+      const int low = activations.code(i / 64 * 2 + 1, i % 64);
+      const bool fits = std::abs(high) <= 127 && std::abs(low) <= 127;
+      wrong += fits && 255 * high + low == static_cast<int>(x[i]) ? 0 : 1;
+    }
+    CHECK(wrong == 0);
   }
 }
 
@@ -205,11 +248,14 @@ TEST_CASE("activation: a token that is not finite has NaN scales and disturbs no
     bad[64 + 7] = std::numeric_limits<float>::quiet_NaN();
     bad[2 * 64 + 63] = std::numeric_limits<float>::infinity();
     bad[3 * 64] = -std::numeric_limits<float>::infinity();
-    const Activations x = quantize(*basis, bad);
-    const Activations expected = quantize(*basis, good);
-    for (const std::size_t token : {1u, 2u, 3u}) CHECK(std::isnan(x.scales(token)[0]));
-    CHECK(equal_tokens(x, 0, expected, 0));
-    CHECK(equal_tokens(x, 4, expected, 4));
+    for (const auto bits : {ActivationBits::eight, ActivationBits::sixteen}) {
+      const Activations x = quantize(*basis, bad, bits);
+      const Activations expected = quantize(*basis, good, bits);
+      const std::size_t rows = x.rows_per_token();
+      for (std::size_t row = rows; row < 4 * rows; ++row) CHECK(std::isnan(x.scales(row)[0]));
+      CHECK(equal_tokens(x, expected, 0));
+      CHECK(equal_tokens(x, expected, 4));
+    }
   }
 }
 
@@ -240,19 +286,19 @@ TEST_CASE("activation: strided inputs are read in place") {
   }
   const Activations strided = quantize_activations(*basis, columns, serial);
   const Activations expected = quantize(*basis, dense);
-  for (std::size_t t = 0; t < tokens; ++t) CHECK(equal_tokens(strided, t, expected, t));
+  for (std::size_t t = 0; t < tokens; ++t) CHECK(equal_tokens(strided, expected, t));
 }
 
 TEST_CASE("activation: any number of threads gives the same bits") {
   const auto basis = support::make_basis(200, 256, true);
   const std::size_t tokens = 33;
   const std::vector<float> x = random_inputs(1, tokens * 200, 13);
-  const Activations expected = quantize(*basis, x);
+  const Activations expected = quantize(*basis, x, ActivationBits::sixteen);
   for (const std::size_t threads : {1u, 2u, 3u}) {
     nash_swarm::ThreadPool pool(threads);
-    const Activations same =
-        quantize_activations(*basis, TensorView<const float, 2>{x.data(), {tokens, 200}}, pool);
-    for (std::size_t t = 0; t < tokens; ++t) CHECK(equal_tokens(same, t, expected, t));
+    const Activations same = quantize_activations(
+        *basis, TensorView<const float, 2>{x.data(), {tokens, 200}}, pool, ActivationBits::sixteen);
+    for (std::size_t t = 0; t < tokens; ++t) CHECK(equal_tokens(same, expected, t));
   }
 }
 
@@ -270,4 +316,7 @@ TEST_CASE("activation: sizes that overflow are refused") {
   const auto basis = support::make_basis(65, 128, false);
   CHECK_THROWS_AS(nash_swarm::Activations(std::size_t{1} << 57, *basis), nash_swarm::Error);
   CHECK_THROWS_AS(nash_swarm::Activations(~std::size_t{0}, *basis), nash_swarm::Error);
+  const std::size_t most = ~std::size_t{0} / 3 / 128;
+  CHECK_THROWS_AS(nash_swarm::Activations(most, *basis, ActivationBits::sixteen),
+                  nash_swarm::Error);
 }

@@ -18,15 +18,22 @@
 
 namespace nash_swarm {
 
-/// Codes of a token for the kernels, from a block on: by lanes, and by pairs of tiles.
+/// Width of activations.
+enum class ActivationBits : std::uint8_t { eight, sixteen };
+
+/// A row of codes for the kernels, from a block on: by lanes, and by pairs of tiles.
 struct LaneInputs {
   const std::int8_t* lanes;
   const std::int8_t* pairs;
 };
 
-/// Inputs of matrices, brought into an input basis and rounded to 8 bits, ready to be multiplied by
-/// every matrix of that basis. Value (token, channel) = scale of (token, block) × code; codes are
-/// −127 … 127. A token with NaN or infinity has NaN scales, so that its outputs are NaN.
+/// Inputs of matrices, brought into an input basis and rounded, ready to be multiplied by every
+/// matrix of that basis.
+///
+/// With 8 bits a token is a row of codes: value (token, channel) = scale of (row, block) × code.
+/// With 16 bits it is two, the rows 2 · token and 2 · token + 1, and a value the sum of both: its
+/// codes are the digits of an integer (see `detail::Digit`), the second scale the first / 255.
+/// Codes are −127 … 127. A token with NaN or infinity has NaN scales, so that its outputs are NaN.
 ///
 /// Codes are kept in the two orders that kernels read: `lane_codes`, four channels that share the
 /// lanes of a vector together (see `lane_channel`), and `pair_codes`, for channels k of two
@@ -34,63 +41,67 @@ struct LaneInputs {
 class Activations {
  public:
   /// @throws Error if the bytes of so many tokens overflow
-  Activations(std::size_t tokens, const InputBasis& basis)
+  Activations(std::size_t tokens, const InputBasis& basis,
+              ActivationBits bits = ActivationBits::eight)
       : tokens_(tokens),
+        rows_per_token_(bits == ActivationBits::eight ? 1 : 2),
         channels_(basis.padded_features()),
         block_(basis.scale_block()),
         basis_fingerprint_(basis.fingerprint()),
-        memory_(bytes(tokens, channels_, block_)) {}
+        memory_(bytes()) {}
 
   std::size_t tokens() const noexcept { return tokens_; }
+  /// Rows of codes: one or two.
+  std::size_t rows_per_token() const noexcept { return rows_per_token_; }
   std::size_t channels() const noexcept { return channels_; }
   /// Channels that share a scale.
   std::size_t scale_block() const noexcept { return block_; }
   /// Of the basis that the inputs are in.
   std::uint64_t basis_fingerprint() const noexcept { return basis_fingerprint_; }
-  std::int8_t code(std::size_t token, std::size_t channel) const noexcept {
+  std::int8_t code(std::size_t row, std::size_t channel) const noexcept {
     const std::size_t vector = channel / 32 * 8 + channel % 8;
-    return lane_codes(token)[4 * vector + channel % 32 / 8];
+    return lane_codes(row)[4 * vector + channel % 32 / 8];
   }
-  const std::int8_t* lane_codes(std::size_t token) const noexcept {
-    return at<std::int8_t>(0) + token * channels_;
+  const std::int8_t* lane_codes(std::size_t row) const noexcept {
+    return at<std::int8_t>(0) + row * channels_;
   }
   /// Sums of the codes of blocks of 64 channels.
-  const std::int32_t* block_sums(std::size_t token) const noexcept {
-    return at<std::int32_t>(sums_place()) + token * (channels_ / block_channels);
+  const std::int32_t* block_sums(std::size_t row) const noexcept {
+    return at<std::int32_t>(sums_place()) + row * (channels_ / block_channels);
   }
-  /// The codes of a token from a channel on that begins a block of 64.
-  LaneInputs lane_inputs(std::size_t token, std::size_t channel) const noexcept {
-    const std::size_t first = token * channels_ + channel;
+  /// The codes of a row from a channel on that begins a block of 64.
+  LaneInputs lane_inputs(std::size_t row, std::size_t channel) const noexcept {
+    const std::size_t first = row * channels_ + channel;
     return {at<std::int8_t>(0) + first, at<std::int8_t>(pairs_place()) + 2 * first};
   }
   /// Where these codes and their sums are written.
-  detail::CodePlace code_place(std::size_t token, std::size_t channel) noexcept {
-    const std::size_t first = token * channels_ + channel;
+  detail::CodePlace code_place(std::size_t row, std::size_t channel) noexcept {
+    const std::size_t first = row * channels_ + channel;
     return {at<std::int8_t>(0) + first, at<std::int8_t>(pairs_place()) + 2 * first,
             at<std::int32_t>(sums_place()) + first / block_channels};
   }
-  float* scales(std::size_t token) noexcept {
-    return at<float>(scales_place()) + token * (channels_ / block_);
+  float* scales(std::size_t row) noexcept {
+    return at<float>(scales_place()) + row * (channels_ / block_);
   }
-  const float* scales(std::size_t token) const noexcept {
-    return at<float>(scales_place()) + token * (channels_ / block_);
+  const float* scales(std::size_t row) const noexcept {
+    return at<float>(scales_place()) + row * (channels_ / block_);
   }
 
  private:
-  static std::size_t bytes(std::size_t tokens, std::size_t channels, std::size_t block) {
-    const std::size_t token_bytes = 3 * channels +
-                                    channels / block_channels * sizeof(std::int32_t) +
-                                    channels / block * sizeof(float);
-    if (tokens > std::numeric_limits<std::size_t>::max() / token_bytes) {
-      throw Error("activations", std::to_string(tokens) + " tokens of " + std::to_string(channels) +
-                                     " channels overflow");
+  std::size_t bytes() const {
+    const std::size_t row_bytes = 3 * channels_ +
+                                  channels_ / block_channels * sizeof(std::int32_t) +
+                                  channels_ / block_ * sizeof(float);
+    if (tokens_ > std::numeric_limits<std::size_t>::max() / rows_per_token_ / row_bytes) {
+      throw Error("activations", std::to_string(tokens_) + " tokens of " +
+                                     std::to_string(channels_) + " channels overflow");
     }
-    return tokens * token_bytes;
+    return tokens_ * rows_per_token_ * row_bytes;
   }
 
   // Lane codes, pair codes, sums and scales follow one another in one allocation: several would
   // take a fifth of the time of a token of 768 channels.
-  std::size_t pairs_place() const noexcept { return tokens_ * channels_; }
+  std::size_t pairs_place() const noexcept { return tokens_ * rows_per_token_ * channels_; }
   std::size_t sums_place() const noexcept { return 3 * pairs_place(); }
   std::size_t scales_place() const noexcept {
     return sums_place() + pairs_place() / block_channels * sizeof(std::int32_t);
@@ -105,6 +116,7 @@ class Activations {
   }
 
   std::size_t tokens_;
+  std::size_t rows_per_token_;
   std::size_t channels_;
   std::size_t block_;
   std::uint64_t basis_fingerprint_;
@@ -114,32 +126,42 @@ class Activations {
 namespace detail {
 inline namespace NASH_SWARM_TARGET {
 
-/// Rounds a block of values, which are lost; returns the scale before the factor of the rotation.
-inline float quantize_block(const ActivationRounding& rounding, float* values, std::size_t size,
-                            CodePlace to) noexcept {
+/// What a block of values is multiplied by, and what a code of one digit then stands for.
+struct BlockScale {
+  float factor;
+  float scale;
+};
+
+/// @param most_integer that the largest magnitude becomes
+/// @param values become zeros if they are not finite, or so small that the factor is not
+inline BlockScale scale_block(const ActivationRounding& rounding, float most_integer, float* values,
+                              std::size_t size) noexcept {
   const float largest = rounding.largest_magnitude(values, size);
-  const float inverse = 127.0f / largest;
-  if (!(largest > 0.0f) || !std::isfinite(inverse)) {  // all (almost) zero, or not finite
-    std::fill_n(values, size, 0.0f);
-    rounding.round_values(values, 0.0f, size, to);
-    return largest > 0.0f ? 0.0f : largest;
-  }
-  // A product may round up to just above 127, never to 127.5.
-  rounding.round_values(values, inverse, size, to);
-  return largest / 127.0f;
+  const float factor = most_integer / largest;
+  // A product may round up to just above the integer, by less than a half.
+  if (largest > 0.0f && std::isfinite(factor)) return {factor, largest / 127.0f};
+  std::fill_n(values, size, 0.0f);
+  return {0.0f, largest > 0.0f ? 0.0f : largest};
 }
 
 /// Brings one input into the basis and rounds it.
 inline void quantize_token(const InputBasis& basis, const float* source, std::size_t stride,
                            const Rotation& rotation, const ActivationRounding& rounding,
-                           Activations& activations, std::size_t token) noexcept {
+                           Activations& x, std::size_t token) noexcept {
   alignas(64) float values[InputBasis::most_scale_block];
   const std::size_t size = basis.scale_block();
+  const bool has_two_digits = x.rows_per_token() == 2;
+  const float most_integer = has_two_digits ? most_code * digit_base : most_code;
+  const std::size_t row = token * x.rows_per_token();
   for (std::size_t block = 0; block * size < basis.padded_features(); ++block) {
     block_to_basis_unscaled(basis, block, source, stride, values, rotation);
-    const CodePlace place = activations.code_place(token, block * size);
-    activations.scales(token)[block] =
-        quantize_block(rounding, values, size, place) * basis.rotation_scale();
+    const BlockScale own = scale_block(rounding, most_integer, values, size);
+    const auto round = has_two_digits ? rounding.high_digits : rounding.codes;
+    round(values, own.factor, size, x.code_place(row, block * size));
+    x.scales(row)[block] = own.scale * basis.rotation_scale();
+    if (!has_two_digits) continue;
+    rounding.low_digits(values, own.factor, size, x.code_place(row + 1, block * size));
+    x.scales(row + 1)[block] = x.scales(row)[block] / digit_base;
   }
 }
 
@@ -148,19 +170,22 @@ inline void quantize_token(const InputBasis& basis, const float* source, std::si
 
 inline namespace NASH_SWARM_TARGET {
 
-/// Brings inputs x [tokens, in] into the basis and rounds them to 8 bits, one scale per token and
-/// block. Do it once for all matrices that read the same input. Every instruction set gives the
-/// same bits.
+/// Brings inputs x [tokens, in] into the basis and rounds them, one scale per token and block, to
+/// the nearest of 255 values or, with 16 bits, of 64,771: a value is off by at most half of scale,
+/// or of scale / 255, but for float rounding. Do it once for all matrices that read the same input.
+/// Every instruction set gives the same bits.
+/// @param bits of 16, products take as long as those of twice the tokens
 /// @param set of instructions, for tests
 /// @throws Error if the shape does not fit the basis, or the machine lacks the set
 template <Executor E>
 Activations quantize_activations(const InputBasis& basis, TensorView<const float, 2> x, E& executor,
+                                 ActivationBits bits = ActivationBits::eight,
                                  InstructionSet set = default_instruction_set()) {
   detail::refuse_wrong_input(basis, x);
   detail::refuse_unsupported(basis.name(), set);
-  Activations activations(x.extent(0), basis);
+  Activations activations(x.extent(0), basis, bits);
   const detail::Rotation rotation = detail::rotation_for(set);
-  const detail::ActivationRounding rounding = detail::activation_rounding_for(set);
+  const detail::ActivationRounding& rounding = detail::activation_rounding_for(set);
   constexpr std::size_t tokens_per_task = 8;
   executor.run((x.extent(0) + tokens_per_task - 1) / tokens_per_task, [&](std::size_t task) {
     const std::size_t last = std::min(x.extent(0), (task + 1) * tokens_per_task);

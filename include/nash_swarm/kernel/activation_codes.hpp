@@ -18,11 +18,33 @@
 namespace nash_swarm {
 namespace detail {
 
+/// Codes are −127 … 127.
+inline constexpr int most_code = 127;
+
+/// What a code is of an integer: all of it, or one of two digits, integer = 255 · high + low. Every
+/// integer from −32,385 to 32,385 has such digits, and only one pair of them.
+enum class Digit { only, high, low };
+inline constexpr int digit_base = 2 * most_code + 1;
+
 /// Where the codes of consecutive channels go, from a block of 64 channels on.
 struct CodePlace {
   std::int8_t* lanes;
   std::int8_t* pairs;
   std::int32_t* sum;
+};
+
+/// What rounding is made of, in one instruction set. Sizes are multiples of 64 channels.
+struct ActivationRounding {
+  using Round = void (*)(const float* values, float factor, std::size_t size,
+                         CodePlace to) noexcept;
+
+  /// Largest magnitude, or NaN if a value is NaN or infinite.
+  float (*largest_magnitude)(const float* values, std::size_t size) noexcept;
+  /// Codes of values times a factor, rounded to the nearest integers, ties to even.
+  Round codes;
+  /// Digits of integers of two.
+  Round high_digits;
+  Round low_digits;
 };
 
 /// Rounding of activations, once per instruction set, with the same bits.
@@ -48,25 +70,14 @@ inline namespace NASH_SWARM_TARGET {
 
 inline namespace NASH_SWARM_TARGET {
 
-/// What rounding is made of, in one instruction set. Sizes are multiples of 64 channels.
-struct ActivationRounding {
-  /// Largest magnitude, or NaN if a value is NaN or infinite.
-  float (*largest_magnitude)(const float* values, std::size_t size) noexcept;
-  /// Rounds values times a factor to the nearest codes, ties to even.
-  void (*round_values)(const float* values, float factor, std::size_t size, CodePlace to) noexcept;
-};
-
 /// Vectors of eight serve AVX-512 as well: there is little to do. Those of four are NEON's own.
 /// @param set one that this machine has
-inline ActivationRounding activation_rounding_for(InstructionSet set) noexcept {
+inline const ActivationRounding& activation_rounding_for(InstructionSet set) noexcept {
 #if defined(NASH_SWARM_X86_REGIONS)
-  if (set != InstructionSet::portable) {
-    return {&activation_codes::avx2::largest_magnitude, &activation_codes::avx2::round_values};
-  }
+  if (set != InstructionSet::portable) return activation_codes::avx2::rounding;
 #endif
   static_cast<void>(set);
-  return {&activation_codes::portable::largest_magnitude,
-          &activation_codes::portable::round_values};
+  return activation_codes::portable::rounding;
 }
 
 }  // namespace NASH_SWARM_TARGET
