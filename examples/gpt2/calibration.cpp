@@ -11,7 +11,7 @@
 #include <utility>
 
 #include <nash_swarm/core/error.hpp>
-#include <nash_swarm/io/fingerprint.hpp>
+#include <nash_swarm/core/fingerprint.hpp>
 
 #include "gpt2/backward.hpp"
 #include "gpt2/seconds.hpp"

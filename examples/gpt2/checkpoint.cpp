@@ -7,7 +7,7 @@
 #include <cmath>
 #include <cstdint>
 #include <nash_swarm/core/error.hpp>
-#include <nash_swarm/io/fingerprint.hpp>
+#include <nash_swarm/core/fingerprint.hpp>
 #include <nash_swarm/io/mapped_file.hpp>
 #include <nash_swarm/io/safetensors_reader.hpp>
 #include <optional>

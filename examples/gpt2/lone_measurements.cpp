@@ -1,6 +1,6 @@
 #include "gpt2/lone_measurements.hpp"
 
-#include <nash_swarm/io/fingerprint.hpp>
+#include <nash_swarm/core/fingerprint.hpp>
 
 namespace gpt2 {
 namespace {

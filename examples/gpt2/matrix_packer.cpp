@@ -4,7 +4,7 @@
 #include <span>
 #include <utility>
 
-#include <nash_swarm/io/fingerprint.hpp>
+#include <nash_swarm/core/fingerprint.hpp>
 #include <nash_swarm/model/pack.hpp>
 #include <nash_swarm/rounding/nearest.hpp>
 

@@ -12,7 +12,7 @@
 #include <utility>
 
 #include <nash_swarm/core/error.hpp>
-#include <nash_swarm/io/fingerprint.hpp>
+#include <nash_swarm/core/fingerprint.hpp>
 #include <nash_swarm/io/mapped_file.hpp>
 #include <nash_swarm/io/packed_model.hpp>
 #include <nash_swarm/version.hpp>

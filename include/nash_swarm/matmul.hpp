@@ -10,3 +10,4 @@
 #include <nash_swarm/core/thread_pool.hpp>
 #include <nash_swarm/format/packed_matrix.hpp>
 #include <nash_swarm/kernel/matmul.hpp>
+#include <nash_swarm/kernel/matmul_exact.hpp>

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "kernel/reference_product.hpp"
+#include "support/instruction_sets.hpp"
 #include "support/lcg.hpp"
 #include "support/random_matrix.hpp"
 
@@ -28,6 +29,25 @@ std::vector<float> in_basis(const InputBasis& basis, const std::vector<float>& r
   to_basis_unscaled(basis, row.data(), 1, target.data());
   for (float& value : target) value *= basis.rotation_scale();
   return target;
+}
+
+/// The transform as it is written down, step by step; additions in the same tree.
+std::vector<float> plainly_in_basis(const InputBasis& basis, const std::vector<float>& row) {
+  std::vector<float> values(basis.padded_features());
+  for (std::size_t j = 0; j < row.size(); ++j) {
+    const float sign = basis.signs().empty() ? 1.0f : basis.signs()[j];
+    values[j] = sign * row[basis.permutation().empty() ? j : basis.permutation()[j]];
+  }
+  for (std::size_t half = 1; half < basis.rotation_block(); half *= 2) {
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      if ((i & half) != 0) continue;
+      const float a = values[i];
+      const float b = values[i + half];
+      values[i] = a + b;
+      values[i + half] = a - b;
+    }
+  }
+  return values;
 }
 
 /// Plain sum of products in double, with the sum of their magnitudes.
@@ -145,6 +165,24 @@ TEST_CASE("input_basis: a strided source is read in place") {
   CHECK(from_wide == from_dense);
 }
 
+TEST_CASE("input_basis: every instruction set gives the bits of the plain transform") {
+  for_each_basis([](const InputBasis& basis) {
+    const std::vector<float> row = random_row(basis.in_features(), 4);
+    const std::vector<float> expected = plainly_in_basis(basis, row);
+    std::vector<float> back_expected;
+    for (const nash_swarm::InstructionSet set : support::supported_instruction_sets()) {
+      CAPTURE(static_cast<int>(set));
+      std::vector<float> mapped(basis.padded_features(), -1.0f);
+      to_basis_unscaled(basis, row.data(), 1, mapped.data(), set);
+      CHECK(mapped == expected);
+      std::vector<float> back(row.size());
+      from_basis(basis, mapped.data(), back.data(), set);
+      if (back_expected.empty()) back_expected = back;
+      CHECK(back == back_expected);
+    }
+  });
+}
+
 TEST_CASE("input_basis: one large channel is spread over its block") {
   const InputBasis basis("basis", 256, 256, 17);
   std::vector<float> row(256, 0.0f);
@@ -189,6 +227,18 @@ TEST_CASE("input_basis: parts are kept and counted") {
   CHECK(InputBasis::permutation_entry_bytes(65536) == 2);
   CHECK(InputBasis::permutation_entry_bytes(65537) == 4);
   CHECK(support::make_basis(65600, 0, true)->stored_bytes() == 4 * 65600);
+}
+
+TEST_CASE("input_basis: fingerprints tell maps apart, not names") {
+  const std::vector<std::uint32_t> order = {1, 0, 2};
+  const InputBasis basis("a", 3, 64, 5, order);
+  CHECK(InputBasis("b", 3, 64, 5, order).fingerprint() == basis.fingerprint());
+  CHECK(InputBasis("a", 4, 64, 5, {1, 0, 2, 3}).fingerprint() != basis.fingerprint());
+  CHECK(InputBasis("a", 3, 0, 5, order).fingerprint() != basis.fingerprint());
+  CHECK(InputBasis("a", 3, 64, 6, order).fingerprint() != basis.fingerprint());
+  CHECK(InputBasis("a", 3, 64, 5, {1, 2, 0}).fingerprint() != basis.fingerprint());
+  CHECK(InputBasis("a", 3, 64, 5).fingerprint() != basis.fingerprint());
+  CHECK(InputBasis("a", 3, 0, 5).fingerprint() == InputBasis("a", 3, 0, 6).fingerprint());
 }
 
 TEST_CASE("input_basis: the widest rotation divides the padded channels") {

@@ -15,11 +15,13 @@
 #include <nash_swarm/core/thread_pool.hpp>
 
 #include "kernel/reference_product.hpp"
+#include "support/instruction_sets.hpp"
 #include "support/lcg.hpp"
 #include "support/products.hpp"
 #include "support/random_matrix.hpp"
 #include "support/serial.hpp"
 
+using nash_swarm::ActivationBits;
 using nash_swarm::Activations;
 using nash_swarm::InputBasis;
 using nash_swarm::TensorView;
@@ -28,20 +30,38 @@ using support::serial;
 
 namespace {
 
-Activations quantize(const InputBasis& basis, const std::vector<float>& x) {
+Activations quantize(const InputBasis& basis, const std::vector<float>& x,
+                     ActivationBits bits = ActivationBits::eight) {
   const TensorView<const float, 2> view{x.data(),
                                         {x.size() / basis.in_features(), basis.in_features()}};
-  return quantize_activations(basis, view, serial);
+  return quantize_activations(basis, view, serial, bits);
 }
 
 std::size_t scale_count(const Activations& x) {
   return x.channels() / x.scale_block();
 }
 
-bool equal_tokens(const Activations& a, std::size_t token_a, const Activations& b,
-                  std::size_t token_b) {
-  return std::memcmp(a.codes(token_a), b.codes(token_b), a.channels()) == 0 &&
-         std::memcmp(a.scales(token_a), b.scales(token_b), scale_count(a) * sizeof(float)) == 0;
+bool equal_rows(const Activations& a, const Activations& b, std::size_t row) {
+  const auto inputs_a = a.lane_inputs(row, 0);
+  const auto inputs_b = b.lane_inputs(row, 0);
+  return std::memcmp(inputs_a.lanes, inputs_b.lanes, a.channels()) == 0 &&
+         std::memcmp(inputs_a.pairs, inputs_b.pairs, 2 * a.channels()) == 0 &&
+         std::memcmp(a.block_sums(row), b.block_sums(row), a.channels() / 64 * 4) == 0 &&
+         std::memcmp(a.scales(row), b.scales(row), scale_count(a) * sizeof(float)) == 0;
+}
+
+bool equal_tokens(const Activations& a, const Activations& b, std::size_t token) {
+  bool equal = a.rows_per_token() == b.rows_per_token();
+  for (std::size_t digit = 0; digit < a.rows_per_token(); ++digit) {
+    equal = equal && equal_rows(a, b, token * a.rows_per_token() + digit);
+  }
+  return equal;
+}
+
+std::size_t zero_codes(const Activations& x, std::size_t token) {
+  std::size_t count = 0;
+  for (std::size_t k = 0; k < x.channels(); ++k) count += x.code(token, k) == 0 ? 1u : 0u;
+  return count;
 }
 
 }  // namespace
@@ -66,7 +86,10 @@ TEST_CASE("activation: every value is within half a step of the rotated input") 
     CHECK(activations.scale_block() == (shape.rotation == 0 ? 64 : shape.rotation));
     const reference::Dense map = reference::rotation(*basis);
     const reference::Dense values = reference::activation_values(activations);
+    const Activations wide = quantize(*basis, x, ActivationBits::sixteen);
+    const reference::Dense wide_values = reference::activation_values(wide);
     int wrong = 0;
+    int wide_wrong = 0;
     for (std::size_t t = 0; t < tokens; ++t) {
       for (std::size_t j = 0; j < map.columns; ++j) {
         double exact = 0;
@@ -76,7 +99,78 @@ TEST_CASE("activation: every value is within half a step of the rotated input") 
         const double step =
             static_cast<double>(activations.scales(t)[j / activations.scale_block()]);
         wrong += std::fabs(values.at(t, j) - exact) <= 0.5001 * step ? 0 : 1;
+        const double fine_step =
+            static_cast<double>(wide.scales(2 * t + 1)[j / wide.scale_block()]);
+        CHECK(fine_step == doctest::Approx(step / 255));
+        wide_wrong += std::fabs(wide_values.at(t, j) - exact) <= 0.51 * fine_step ? 0 : 1;
       }
+    }
+    CHECK(wrong == 0);
+    CHECK(wide_wrong == 0);
+  }
+}
+
+TEST_CASE("activation: codes lie by lanes and by pairs of tiles, with their sums") {
+  const auto basis = support::make_basis(256, 128, true);
+  const std::size_t tokens = 3;
+  const Activations x = quantize(*basis, random_inputs(1, tokens * 256, 8));
+  int wrong = 0;
+  for (std::size_t t = 0; t < tokens; ++t) {
+    const std::int8_t* lanes = x.lane_inputs(t, 64).lanes;
+    const std::int8_t* pairs = x.lane_inputs(t, 64).pairs;
+    int sum = 0;
+    for (std::size_t k = 0; k < 64; ++k) {
+      const std::int8_t code = x.code(t, 64 + k);
+      sum += code;
+      wrong += lanes[k / 32 * 32 + k % 8 * 4 + k / 8 % 4] == code ? 0 : 1;
+      for (std::size_t copy = 0; copy < 2; ++copy) {
+        wrong += pairs[k / 16 * 32 + k % 8 * 4 + k / 8 % 2 * 2 + copy] == code ? 0 : 1;
+      }
+    }
+    wrong += x.block_sums(t)[1] == sum ? 0 : 1;
+  }
+  CHECK(wrong == 0);
+}
+
+TEST_CASE("activation: every instruction set gives the same bits") {
+  for (const std::size_t rotation : {0u, 64u, 128u, 256u}) {
+    const auto basis = support::make_basis(1000, rotation, rotation == 128);
+    std::vector<float> x = random_inputs(1, 6 * 1000, 31);
+    for (std::size_t k = 0; k < 1000; ++k) x[1000 + k] *= 0x1p-140f;
+    x[2 * 1000 + 999] = std::numeric_limits<float>::quiet_NaN();
+    std::fill_n(x.begin() + 3 * 1000, 1000, 0.0f);
+    const TensorView<const float, 2> view{x.data(), {6, 1000}};
+    for (const auto bits : {ActivationBits::eight, ActivationBits::sixteen}) {
+      const Activations expected =
+          quantize_activations(*basis, view, serial, bits, nash_swarm::InstructionSet::portable);
+      for (const nash_swarm::InstructionSet set : support::supported_instruction_sets()) {
+        CAPTURE(static_cast<int>(set));
+        const Activations same = quantize_activations(*basis, view, serial, bits, set);
+        for (std::size_t t = 0; t < 6; ++t) CHECK(equal_tokens(same, expected, t));
+      }
+    }
+  }
+}
+
+TEST_CASE("activation: two digits hold every integer of 16 bits") {
+  const InputBasis basis("basis", 64, 0, 0);
+  std::vector<float> x;
+  for (int integer = -32385; integer <= 32385; ++integer) {
+    if (x.size() % 64 == 0) x.push_back(32385.0f);  // makes the factor 1
+    x.push_back(static_cast<float>(integer));
+  }
+  x.resize((x.size() + 63) / 64 * 64);
+  for (const nash_swarm::InstructionSet set : support::supported_instruction_sets()) {
+    CAPTURE(static_cast<int>(set));
+    const Activations activations =
+        quantize_activations(basis, TensorView<const float, 2>{x.data(), {x.size() / 64, 64}},
+                             serial, ActivationBits::sixteen, set);
+    int wrong = 0;
+    for (std::size_t i = 0; i < x.size(); ++i) {
+      const int high = activations.code(i / 64 * 2, i % 64);
+      const int low = activations.code(i / 64 * 2 + 1, i % 64);
+      const bool fits = std::abs(high) <= 127 && std::abs(low) <= 127;
+      wrong += fits && 255 * high + low == static_cast<int>(x[i]) ? 0 : 1;
     }
     CHECK(wrong == 0);
   }
@@ -90,7 +184,7 @@ TEST_CASE("activation: codes reach 127 in every block and never leave -127 to 12
       int largest = 0;
       int smallest = 0;
       for (std::size_t k = 0; k < x.scale_block(); ++k) {
-        const int code = x.codes(t)[b * x.scale_block() + k];
+        const int code = x.code(t, b * x.scale_block() + k);
         largest = std::max(largest, std::abs(code));
         smallest = std::min(smallest, code);
       }
@@ -114,8 +208,8 @@ TEST_CASE("activation: the largest magnitude becomes 127 whatever the rounding o
   const Activations activations = quantize(basis, x);
   int wrong = 0;
   for (std::size_t t = 0; t < 500; ++t) {
-    const std::int8_t* codes = activations.codes(t);
-    wrong += codes[3] == -127 && codes[4] == 127 && codes[5] == -127 && codes[6] == 0 ? 0 : 1;
+    const auto code = [&](std::size_t channel) { return int{activations.code(t, channel)}; };
+    wrong += code(3) == -127 && code(4) == 127 && code(5) == -127 && code(6) == 0 ? 0 : 1;
   }
   CHECK(wrong == 0);
 }
@@ -130,7 +224,7 @@ TEST_CASE("activation: halves go to the even code") {
   const Activations activations = quantize(basis, x);
   CHECK(activations.scales(0)[0] == 1.0f);
   for (std::size_t i = 0; i < examples.size(); ++i) {
-    CHECK(int{activations.codes(0)[i]} == examples[i].second);
+    CHECK(int{activations.code(0, i)} == examples[i].second);
   }
 }
 
@@ -143,7 +237,7 @@ TEST_CASE("activation: blocks have scales of their own") {
   CHECK(activations.scales(0)[0] == 1.0f);
   CHECK(activations.scales(0)[1] == 2.0f);
   CHECK(activations.scales(0)[2] == 0.0f);
-  CHECK(int{activations.codes(0)[70]} == -127);
+  CHECK(int{activations.code(0, 70)} == -127);
 }
 
 TEST_CASE("activation: a token that is not finite has NaN scales and disturbs no other") {
@@ -154,11 +248,14 @@ TEST_CASE("activation: a token that is not finite has NaN scales and disturbs no
     bad[64 + 7] = std::numeric_limits<float>::quiet_NaN();
     bad[2 * 64 + 63] = std::numeric_limits<float>::infinity();
     bad[3 * 64] = -std::numeric_limits<float>::infinity();
-    const Activations x = quantize(*basis, bad);
-    const Activations expected = quantize(*basis, good);
-    for (const std::size_t token : {1u, 2u, 3u}) CHECK(std::isnan(x.scales(token)[0]));
-    CHECK(equal_tokens(x, 0, expected, 0));
-    CHECK(equal_tokens(x, 4, expected, 4));
+    for (const auto bits : {ActivationBits::eight, ActivationBits::sixteen}) {
+      const Activations x = quantize(*basis, bad, bits);
+      const Activations expected = quantize(*basis, good, bits);
+      const std::size_t rows = x.rows_per_token();
+      for (std::size_t row = rows; row < 4 * rows; ++row) CHECK(std::isnan(x.scales(row)[0]));
+      CHECK(equal_tokens(x, expected, 0));
+      CHECK(equal_tokens(x, expected, 4));
+    }
   }
 }
 
@@ -171,11 +268,10 @@ TEST_CASE("activation: zero and denormal tokens become zero or stay close") {
   const Activations activations = quantize(*basis, x);
   for (std::size_t token = 0; token < 3; ++token) {
     CHECK(activations.scales(token)[0] == 0.0f);
-    CHECK(std::all_of(activations.codes(token), activations.codes(token) + 64,
-                      [](std::int8_t code) { return code == 0; }));
+    CHECK(zero_codes(activations, token) == 64);
   }
   CHECK(activations.scales(3)[0] > 0.0f);
-  CHECK(std::count(activations.codes(3), activations.codes(3) + 64, 0) < 64);
+  CHECK(zero_codes(activations, 3) < 64);
 }
 
 TEST_CASE("activation: strided inputs are read in place") {
@@ -190,19 +286,19 @@ TEST_CASE("activation: strided inputs are read in place") {
   }
   const Activations strided = quantize_activations(*basis, columns, serial);
   const Activations expected = quantize(*basis, dense);
-  for (std::size_t t = 0; t < tokens; ++t) CHECK(equal_tokens(strided, t, expected, t));
+  for (std::size_t t = 0; t < tokens; ++t) CHECK(equal_tokens(strided, expected, t));
 }
 
 TEST_CASE("activation: any number of threads gives the same bits") {
   const auto basis = support::make_basis(200, 256, true);
   const std::size_t tokens = 33;
   const std::vector<float> x = random_inputs(1, tokens * 200, 13);
-  const Activations expected = quantize(*basis, x);
+  const Activations expected = quantize(*basis, x, ActivationBits::sixteen);
   for (const std::size_t threads : {1u, 2u, 3u}) {
     nash_swarm::ThreadPool pool(threads);
-    const Activations same =
-        quantize_activations(*basis, TensorView<const float, 2>{x.data(), {tokens, 200}}, pool);
-    for (std::size_t t = 0; t < tokens; ++t) CHECK(equal_tokens(same, t, expected, t));
+    const Activations same = quantize_activations(
+        *basis, TensorView<const float, 2>{x.data(), {tokens, 200}}, pool, ActivationBits::sixteen);
+    for (std::size_t t = 0; t < tokens; ++t) CHECK(equal_tokens(same, expected, t));
   }
 }
 
@@ -220,9 +316,13 @@ TEST_CASE("activation: sizes that overflow are refused") {
   const auto basis = support::make_basis(65, 128, false);
   CHECK_THROWS_AS(nash_swarm::Activations(std::size_t{1} << 57, *basis), nash_swarm::Error);
   CHECK_THROWS_AS(nash_swarm::Activations(~std::size_t{0}, *basis), nash_swarm::Error);
-  // Of 2^57 tokens the codes take 2^63 bytes: the number is counted in full before it is refused.
+  const std::size_t most = ~std::size_t{0} / 3 / 128;
+  CHECK_THROWS_AS(nash_swarm::Activations(most, *basis, ActivationBits::sixteen),
+                  nash_swarm::Error);
+  // Codes in two orders, sums and scales take 200 bytes a token: 2^56 are counted in full before
+  // they are refused.
   const auto narrow = support::make_basis(64, 0, false);
-  CHECK_THROWS_WITH_AS(nash_swarm::Activations(std::size_t{1} << 57, *narrow),
-                       "AlignedBuffer: size of 9223372036854775808 elements overflows",
+  CHECK_THROWS_WITH_AS(nash_swarm::Activations(std::size_t{1} << 56, *narrow),
+                       "AlignedBuffer: size of 14411518807585587200 elements overflows",
                        nash_swarm::Error);
 }

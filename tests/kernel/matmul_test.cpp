@@ -18,6 +18,7 @@
 #include "support/random_matrix.hpp"
 #include "support/serial.hpp"
 
+using nash_swarm::ActivationBits;
 using nash_swarm::Activations;
 using nash_swarm::AlignedBuffer;
 using nash_swarm::InputBasis;
@@ -137,51 +138,85 @@ TEST_CASE("matmul: a token's outputs do not depend on the tokens beside it") {
 
 // Each activation is off by at most half a step, so an output is off by at most half a step times
 // the magnitudes of the weights of the block.
-TEST_CASE("matmul: the float product is within the bound of 8-bit activations") {
+TEST_CASE("matmul: the float product is within the bound of rounded activations") {
   for (const Shape& shape : odd_shapes) {
     for_each_basis(shape.in, [&](const auto& basis) {
       const PackedMatrix matrix = support::mixed_matrix(shape.out, basis, 3 * shape.out);
       const std::size_t tokens = 4;
       const Row x = random_inputs(tokens, shape.in, 6);
-      const Row y = multiply(matrix, x);
       const reference::Dense exact_x{tokens, shape.in, std::vector<double>(x.begin(), x.end())};
       const reference::Product exact =
           reference::multiply(reference::input_weights(matrix), exact_x);
       const reference::Dense weights = reference::basis_weights(matrix);
-      const Activations steps = quantize_activations(*basis, rows_of(x, shape.in), serial);
-      int wrong = 0;
-      for (std::size_t t = 0; t < tokens; ++t) {
-        for (std::size_t row = 0; row < shape.out; ++row) {
-          double bound = 1e-5 * exact.magnitudes.at(t, row);
-          for (std::size_t k = 0; k < weights.columns; ++k) {
-            bound += 0.5001 * static_cast<double>(steps.scales(t)[k / steps.scale_block()]) *
-                     std::fabs(weights.at(row, k));
+      for (const auto bits : {ActivationBits::eight, ActivationBits::sixteen}) {
+        const Activations steps = quantize_activations(*basis, rows_of(x, shape.in), serial, bits);
+        const Row y = multiply(matrix, steps, tokens, serial);
+        int wrong = 0;
+        for (std::size_t t = 0; t < tokens; ++t) {
+          const float* step = steps.scales((t + 1) * steps.rows_per_token() - 1);
+          for (std::size_t row = 0; row < shape.out; ++row) {
+            double bound = 1e-6 * exact.magnitudes.at(t, row);
+            for (std::size_t k = 0; k < weights.columns; ++k) {
+              bound += 0.51 * static_cast<double>(step[k / steps.scale_block()]) *
+                       std::fabs(weights.at(row, k));
+            }
+            const double error =
+                static_cast<double>(y[t * shape.out + row]) - exact.values.at(t, row);
+            wrong += std::fabs(error) <= bound ? 0 : 1;
           }
-          const double error =
-              static_cast<double>(y[t * shape.out + row]) - exact.values.at(t, row);
-          wrong += std::fabs(error) <= bound ? 0 : 1;
         }
+        CHECK(wrong == 0);
       }
-      CHECK(wrong == 0);
     });
   }
 }
 
-TEST_CASE("matmul: rotated 8-bit activations lose less than a hundredth") {
+TEST_CASE("matmul: 8-bit activations lose less than a hundredth, those of 16 bits 200 times less") {
   const auto basis = support::make_basis(256, 256, true);
   const PackedMatrix matrix = support::uniform_matrix(100, basis, 3, 2);
-  const Row x = random_inputs(20, 256, 14);
-  const Row y = multiply(matrix, x);
-  const reference::Dense exact_x{20, 256, std::vector<double>(x.begin(), x.end())};
-  const reference::Product exact = reference::multiply(reference::input_weights(matrix), exact_x);
-  double error = 0;
-  double power = 0;
-  for (std::size_t i = 0; i < y.size(); ++i) {
-    error += std::pow(static_cast<double>(y[i]) - exact.values.values[i], 2);
-    power += std::pow(exact.values.values[i], 2);
+  const Row inputs = random_inputs(20, 256, 14);
+  const auto x = rows_of(inputs, 256);
+  const auto product = [&](auto&& multiply_into) {
+    Row y(20 * 100);
+    multiply_into(TensorView<float, 2>{y.data(), {20, 100}});
+    return y;
+  };
+  const Row exact = product([&](auto y) { matmul_exact(matrix, x, y, serial); });
+  const auto loss = [&](ActivationBits bits) {
+    const Row y = product([&](auto view) { matmul(matrix, x, view, serial, bits); });
+    double error = 0;
+    double power = 0;
+    for (std::size_t i = 0; i < y.size(); ++i) {
+      error += std::pow(static_cast<double>(y[i]) - static_cast<double>(exact[i]), 2);
+      power += std::pow(static_cast<double>(exact[i]), 2);
+    }
+    return std::sqrt(error / power);
+  };
+  CHECK(loss(ActivationBits::eight) < 0.01);
+  CHECK(loss(ActivationBits::eight) > 200 * loss(ActivationBits::sixteen));
+}
+
+TEST_CASE("matmul: 16-bit activations give the same bits with every set and number of threads") {
+  const auto basis = support::make_basis(130, 64, true);
+  const PackedMatrix matrix = support::mixed_matrix(300, basis, 5);
+  for (const std::size_t tokens : {1u, 31u, 33u, 65u}) {
+    const Activations x = quantize_activations(*basis, rows_of(random_inputs(tokens, 130, 3), 130),
+                                               serial, ActivationBits::sixteen);
+    const std::vector<std::uint32_t> expected = bits_of(multiply(matrix, x, tokens, serial));
+    ThreadPool pool(3);
+    CHECK(bits_of(multiply(matrix, x, tokens, pool)) == expected);
+    for (const auto set : support::supported_instruction_sets()) {
+      Row y(tokens * 300);
+      matmul(matrix, x, TensorView<float, 2>{y.data(), {tokens, 300}}, serial, set);
+      CHECK(bits_of(y) == expected);
+    }
+    // A token's outputs do not depend on the tokens beside it.
+    const Row first = multiply(matrix,
+                               quantize_activations(*basis, rows_of(random_inputs(1, 130, 3), 130),
+                                                    serial, ActivationBits::sixteen),
+                               1, serial);
+    CHECK(std::equal(first.begin(), first.end(), multiply(matrix, x, tokens, serial).begin()));
   }
-  CHECK(std::sqrt(error / power) < 0.01);
-  CHECK(error > 0);
 }
 
 TEST_CASE("matmul: inputs, outputs and codes may lie at any address and stride") {
@@ -241,15 +276,21 @@ TEST_CASE("matmul: tokens that are not finite give NaN and disturb no other") {
     bad[65] = std::numeric_limits<float>::quiet_NaN();
     bad[2 * 65 + 64] = std::numeric_limits<float>::infinity();
     bad[3 * 65 + 1] = -std::numeric_limits<float>::infinity();
-    const Row y = multiply(matrix, bad);
-    const Row expected = multiply(matrix, good);
-    int wrong = 0;
-    for (std::size_t i = 0; i < y.size(); ++i) {
-      const std::size_t token = i / 33;
-      const bool finite = token == 0 || token == 4;
-      wrong += finite ? y[i] != expected[i] : !std::isnan(y[i]);
+    for (const auto bits : {ActivationBits::eight, ActivationBits::sixteen}) {
+      const auto product = [&](const Row& x) {
+        return multiply(matrix, quantize_activations(*basis, rows_of(x, 65), serial, bits), 5,
+                        serial);
+      };
+      const Row y = product(bad);
+      const Row expected = product(good);
+      int wrong = 0;
+      for (std::size_t i = 0; i < y.size(); ++i) {
+        const std::size_t token = i / 33;
+        const bool finite = token == 0 || token == 4;
+        wrong += finite ? y[i] != expected[i] : !std::isnan(y[i]);
+      }
+      CHECK(wrong == 0);
     }
-    CHECK(wrong == 0);
   }
 }
 
@@ -290,9 +331,11 @@ TEST_CASE("matmul: the largest integer sums do not overflow") {
   bytes.row_scales.resize(16, nash_swarm::BFloat16{0x3f80});
   bytes.run_table = {16 | 0x80};
   const PackedMatrix matrix = support::packed(bytes, 16, basis);
-  Activations x(1, *basis);
-  for (std::size_t k = 0; k < 256; ++k) x.codes(0)[k] = -127;
+  Row input(256);
+  input[0] = -basis->signs()[0];  // −1 in every channel of the basis
+  Activations x = quantize_activations(*basis, rows_of(input, 256), serial);
   x.scales(0)[0] = 1.0f;
+  CHECK(x.code(0, 255) == -127);
   CHECK(multiply(matrix, x, 1, serial) == Row(16, 8.0f * 127.0f * 256.0f));
 }
 
@@ -321,11 +364,29 @@ TEST_CASE("matmul: wrong shapes are refused") {
 
 TEST_CASE("matmul: activations of another basis are refused") {
   const PackedMatrix matrix = support::mixed_matrix(16, support::make_basis(128, 128, false), 31);
-  const Activations blocks(1, *support::make_basis(128, 64, false));
-  const Activations channels(1, *support::make_basis(256, 128, false));
-  for (const Activations* other : {&blocks, &channels}) {
-    CHECK_THROWS_WITH_AS(multiply(matrix, *other, 1, serial),
+  const std::uint64_t seed = matrix.basis().sign_seed();
+  const InputBasis others[] = {{"blocks", 128, 64, seed},
+                               {"channels", 256, 128, seed},
+                               {"features", 127, 128, seed},
+                               {"signs", 128, 128, seed + 1},
+                               {"no rotation", 128, 0, seed},
+                               {"order", 128, 128, seed, support::random_permutation(128, 7)}};
+  for (const InputBasis& other : others) {
+    CAPTURE(other.name());
+    CHECK_THROWS_WITH_AS(multiply(matrix, Activations(1, other), 1, serial),
                          doctest::Contains("matrix: activations of another basis"),
                          nash_swarm::Error);
   }
+}
+
+TEST_CASE("matmul: a basis of the same map is as good whatever its name") {
+  for_each_basis(130, [](const auto& basis) {
+    const PackedMatrix matrix = support::mixed_matrix(16, basis, 32);
+    // Without a rotation the seed says nothing.
+    const std::uint64_t seed = basis->sign_seed() + (basis->rotation_block() == 0 ? 1 : 0);
+    const InputBasis same("another name", 130, basis->rotation_block(), seed, basis->permutation());
+    const Row x = random_inputs(2, 130, 33);
+    const Activations activations = quantize_activations(same, rows_of(x, 130), serial);
+    CHECK(bits_of(multiply(matrix, activations, 2, serial)) == bits_of(multiply(matrix, x)));
+  });
 }

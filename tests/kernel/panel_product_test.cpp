@@ -54,8 +54,9 @@ Row exact_product(const PackedMatrix& matrix, const Activations& x) {
       std::int64_t sum = 0;
       for (std::size_t b = 0; b < blocks; ++b) {
         const auto& own = weights[panel * blocks + b].at[row % nash_swarm::panel_rows];
-        const std::int8_t* inputs = x.codes(t) + b * nash_swarm::block_channels;
-        for (std::size_t k = 0; k < nash_swarm::block_channels; ++k) sum += own[k] * inputs[k];
+        for (std::size_t k = 0; k < nash_swarm::block_channels; ++k) {
+          sum += own[k] * x.code(t, b * nash_swarm::block_channels + k);
+        }
         const nash_swarm::Format& format = format_of(matrix, panel, b);
         if ((b + 1) % blocks_per_scale != 0 && format.id == format_of(matrix, panel, b + 1).id) {
           continue;

@@ -220,10 +220,11 @@ inline Product multiply(const Dense& weights, const Dense& x) {
 /// The activations as numbers, [tokens, padded in].
 inline Dense activation_values(const nash_swarm::Activations& x) {
   Dense values{x.tokens(), x.channels(), std::vector<double>(x.tokens() * x.channels())};
-  for (std::size_t token = 0; token < x.tokens(); ++token) {
+  for (std::size_t row = 0; row < x.tokens() * x.rows_per_token(); ++row) {
     for (std::size_t k = 0; k < x.channels(); ++k) {
-      values.at(token, k) = static_cast<double>(x.scales(token)[k / x.scale_block()]) *
-                            static_cast<double>(x.codes(token)[k]);
+      values.at(row / x.rows_per_token(), k) +=
+          static_cast<double>(x.scales(row)[k / x.scale_block()]) *
+          static_cast<double>(x.code(row, k));
     }
   }
   return values;

@@ -1,29 +1,60 @@
 #pragma once
 
 #include <cstddef>
+#include <cstring>
+#include <utility>
 
-#include <nash_swarm/core/config.hpp>
+#include <nash_swarm/core/instruction_set.hpp>
 
 namespace nash_swarm {
+namespace detail {
+
+/// Walsh-Hadamard transforms: values becomes H · values with entries ±1, not normalised, so that
+/// applying it twice multiplies by the size. Additions and subtractions in a fixed tree, so every
+/// instruction set gives the same bits.
+namespace hadamard {
 inline namespace NASH_SWARM_TARGET {
 
-/// Walsh-Hadamard transform in place, not normalised: values becomes H · values with entries ±1, so
-/// that applying it twice multiplies by `size`. `size` is a power of two; O(size · log size).
-/// Additions and subtractions in a fixed tree, so the result is the same bits on every machine.
-inline void hadamard_transform(float* values, std::size_t size) noexcept {
-  for (std::size_t half = 1; half < size; half *= 2) {
-    for (std::size_t start = 0; start < size; start += 2 * half) {
-      float* low = values + start;
-      float* high = low + half;
-      for (std::size_t i = 0; i < half; ++i) {
-        const float a = low[i];
-        const float b = high[i];
-        low[i] = a + b;
-        high[i] = a - b;
-      }
-    }
+// The order of these files matters.
+// clang-format off
+#define NASH_SWARM_REGION portable
+#define NASH_SWARM_LANES 4
+#include <nash_swarm/format/hadamard.inc>
+#undef NASH_SWARM_REGION
+#undef NASH_SWARM_LANES
+#if defined(NASH_SWARM_X86_REGIONS)
+#include <nash_swarm/core/region_avx2.inc>
+#include <nash_swarm/format/hadamard.inc>
+#include <nash_swarm/core/region_end.inc>
+#endif
+// clang-format on
+
+}  // namespace NASH_SWARM_TARGET
+}  // namespace hadamard
+
+inline namespace NASH_SWARM_TARGET {
+
+/// Randomised transforms of a block in place, in one instruction set. `size` is a power of two from
+/// 64 on; O(size · log size).
+struct Rotation {
+  /// values becomes H · (signs · values).
+  void (*rotate)(float* values, const float* signs, std::size_t size) noexcept;
+  /// values becomes scale · signs · (H · values).
+  void (*rotate_back)(float* values, const float* signs, float scale, std::size_t size) noexcept;
+};
+
+/// Vectors of eight serve AVX-512 as well: there is little to do. Those of four are NEON's own.
+/// @param set one that this machine has
+inline Rotation rotation_for(InstructionSet set) noexcept {
+#if defined(NASH_SWARM_X86_REGIONS)
+  if (set != InstructionSet::portable) {
+    return {&hadamard::avx2::rotate, &hadamard::avx2::rotate_back};
   }
+#endif
+  static_cast<void>(set);
+  return {&hadamard::portable::rotate, &hadamard::portable::rotate_back};
 }
 
 }  // namespace NASH_SWARM_TARGET
+}  // namespace detail
 }  // namespace nash_swarm

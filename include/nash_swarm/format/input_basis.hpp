@@ -1,14 +1,18 @@
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include <nash_swarm/core/error.hpp>
+#include <nash_swarm/core/fingerprint.hpp>
+#include <nash_swarm/core/instruction_set.hpp>
 #include <nash_swarm/format/hadamard.hpp>
 #include <nash_swarm/format/panel.hpp>
 
@@ -55,6 +59,7 @@ class InputBasis {
         permutation_(std::move(permutation)) {
     check();
     if (rotation_block_ != 0) signs_ = detail::random_signs(padded_, sign_seed_);
+    fingerprint_ = fingerprint_of_parts();
   }
 
   const std::string& name() const noexcept { return name_; }
@@ -66,7 +71,10 @@ class InputBasis {
   const std::vector<std::uint32_t>& permutation() const noexcept { return permutation_; }
   /// +1 or −1 for every channel of the basis; empty without a rotation.
   const std::vector<float>& signs() const noexcept { return signs_; }
+  /// The same for bases of the same map, whatever their names; see `Fingerprint`.
+  std::uint64_t fingerprint() const noexcept { return fingerprint_; }
 
+  static constexpr std::size_t most_scale_block = 256;
   /// Channels that share one activation scale: a rotated block, or 64 without a rotation.
   std::size_t scale_block() const noexcept {
     return rotation_block_ == 0 ? block_channels : rotation_block_;
@@ -93,6 +101,15 @@ class InputBasis {
   }
 
  private:
+  std::uint64_t fingerprint_of_parts() const noexcept {
+    Fingerprint fingerprint;
+    fingerprint.add(std::uint64_t{in_features_});
+    fingerprint.add(std::uint64_t{rotation_block_});
+    fingerprint.add(rotation_block_ == 0 ? 0 : sign_seed_);
+    fingerprint.add(std::as_bytes(std::span(permutation_)));
+    return fingerprint.value();
+  }
+
   void check() const {
     if (in_features_ == 0) throw Error(name_, "a basis of 0 channels");
     if (in_features_ > std::numeric_limits<std::uint32_t>::max()) {
@@ -129,45 +146,66 @@ class InputBasis {
   std::uint64_t sign_seed_;
   std::vector<std::uint32_t> permutation_;
   std::vector<float> signs_;
+  std::uint64_t fingerprint_ = 0;
 };
 
 inline namespace NASH_SWARM_TARGET {
 
+/// Maps a block of `scale_block()` channels of one row or input into the basis; see
+/// `to_basis_unscaled`.
+/// @param source the whole row
+/// @param target scale_block values
+inline void block_to_basis_unscaled(const InputBasis& basis, std::size_t block, const float* source,
+                                    std::size_t stride, float* target,
+                                    const detail::Rotation& rotation) noexcept {
+  const std::size_t size = basis.scale_block();
+  const std::size_t first = block * size;
+  const std::size_t given =
+      std::min(size, basis.in_features() - first);  // less than 64 are padding
+  if (!basis.permutation().empty()) {
+    const std::uint32_t* channels = basis.permutation().data() + first;
+    for (std::size_t j = 0; j < given; ++j) target[j] = source[channels[j] * stride];
+  } else if (stride == 1) {
+    std::copy_n(source + first, given, target);
+  } else {
+    for (std::size_t j = 0; j < given; ++j) target[j] = source[(first + j) * stride];
+  }
+  std::fill(target + given, target + size, 0.0f);
+  if (basis.rotation_block() != 0) rotation.rotate(target, basis.signs().data() + first, size);
+}
+
 /// Maps one row of a weight matrix or one input into the basis, except for the factor
-/// `rotation_scale()`, which the caller folds into a scale.
+/// `rotation_scale()`, which the caller folds into a scale. Every instruction set gives the same
+/// bits.
 /// @param source in_features values, `stride` elements apart
 /// @param target padded_features values
+/// @param set one that this machine has
 inline void to_basis_unscaled(const InputBasis& basis, const float* source, std::size_t stride,
-                              float* target) noexcept {
-  const std::size_t n = basis.in_features();
-  if (basis.permutation().empty()) {
-    for (std::size_t j = 0; j < n; ++j) target[j] = source[j * stride];
-  } else {
-    for (std::size_t j = 0; j < n; ++j) target[j] = source[basis.permutation()[j] * stride];
-  }
-  for (std::size_t j = n; j < basis.padded_features(); ++j) target[j] = 0.0f;
-  if (basis.rotation_block() == 0) return;
-  const float* signs = basis.signs().data();
-  for (std::size_t j = 0; j < n; ++j) target[j] *= signs[j];
-  for (std::size_t j = 0; j < basis.padded_features(); j += basis.rotation_block()) {
-    hadamard_transform(target + j, basis.rotation_block());
+                              float* target,
+                              InstructionSet set = default_instruction_set()) noexcept {
+  const detail::Rotation rotation = detail::rotation_for(set);
+  const std::size_t size = basis.scale_block();
+  for (std::size_t block = 0; block * size < basis.padded_features(); ++block) {
+    block_to_basis_unscaled(basis, block, source, stride, target + block * size, rotation);
   }
 }
 
 /// Maps a row back from the basis; the inverse of `to_basis_unscaled` times `rotation_scale()`.
+/// Every instruction set gives the same bits.
 /// @param values padded_features values in the basis; used as scratch
 /// @param target in_features values, dense
-inline void from_basis(const InputBasis& basis, float* values, float* target) noexcept {
+/// @param set one that this machine has
+inline void from_basis(const InputBasis& basis, float* values, float* target,
+                       InstructionSet set = default_instruction_set()) noexcept {
   const std::size_t n = basis.in_features();
-  if (basis.rotation_block() != 0) {
-    for (std::size_t j = 0; j < basis.padded_features(); j += basis.rotation_block()) {
-      hadamard_transform(values + j, basis.rotation_block());
+  if (const std::size_t size = basis.rotation_block(); size != 0) {
+    const detail::Rotation rotation = detail::rotation_for(set);
+    for (std::size_t j = 0; j < basis.padded_features(); j += size) {
+      rotation.rotate_back(values + j, basis.signs().data() + j, basis.rotation_scale(), size);
     }
-    const float scale = basis.rotation_scale();
-    for (std::size_t j = 0; j < n; ++j) values[j] = values[j] * scale * basis.signs()[j];
   }
   if (basis.permutation().empty()) {
-    for (std::size_t j = 0; j < n; ++j) target[j] = values[j];
+    std::copy_n(values, n, target);
   } else {
     for (std::size_t j = 0; j < n; ++j) target[basis.permutation()[j]] = values[j];
   }

@@ -17,7 +17,7 @@
 
 #include <nash_swarm/calibration/matrix_calibration.hpp>
 #include <nash_swarm/core/error.hpp>
-#include <nash_swarm/io/fingerprint.hpp>
+#include <nash_swarm/core/fingerprint.hpp>
 #include <nash_swarm/io/printable_name.hpp>
 #include <nash_swarm/io/safetensors_reader.hpp>
 #include <nash_swarm/io/safetensors_writer.hpp>

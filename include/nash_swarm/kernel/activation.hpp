@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -9,139 +10,159 @@
 #include <nash_swarm/core/aligned_buffer.hpp>
 #include <nash_swarm/core/error.hpp>
 #include <nash_swarm/core/executor.hpp>
+#include <nash_swarm/core/instruction_set.hpp>
 #include <nash_swarm/core/tensor_view.hpp>
 #include <nash_swarm/format/input_basis.hpp>
+#include <nash_swarm/kernel/activation_codes.hpp>
+#include <nash_swarm/kernel/product_checks.hpp>
 
 namespace nash_swarm {
 
-/// Codes of a token for the kernels: in their order, by lanes, and by pairs of tiles.
+/// Width of activations.
+enum class ActivationBits : std::uint8_t { eight, sixteen };
+
+/// A row of codes for the kernels, from a block on: by lanes, and by pairs of tiles.
 struct LaneInputs {
-  const std::int8_t* codes;
   const std::int8_t* lanes;
   const std::int8_t* pairs;
 };
 
-/// Inputs of matrices, brought into an input basis and rounded to 8 bits, ready to be multiplied by
-/// every matrix of that basis. Value (token, channel) = scale of (token, block) × code; codes are
-/// −127 … 127. A token with NaN or infinity has NaN scales, so that its outputs are NaN.
+/// Inputs of matrices, brought into an input basis and rounded, ready to be multiplied by every
+/// matrix of that basis.
 ///
-/// Kernels read the codes in two more orders: `lane_codes`, four channels that share the lanes of a
-/// vector together (see `lane_channel`), and `pair_codes`, for channels k of two neighbouring tiles
-/// k, k, k + 8, k + 8.
+/// With 8 bits a token is a row of codes: value (token, channel) = scale of (row, block) × code.
+/// With 16 bits it is two, the rows 2 · token and 2 · token + 1, and a value the sum of both: its
+/// codes are the digits of an integer (see `detail::Digit`), the second scale the first / 255.
+/// Codes are −127 … 127. A token with NaN or infinity has NaN scales, so that its outputs are NaN.
+///
+/// Codes are kept in the two orders that kernels read: `lane_codes`, four channels that share the
+/// lanes of a vector together (see `lane_channel`), and `pair_codes`, for channels k of two
+/// neighbouring tiles k, k, k + 8, k + 8.
 class Activations {
  public:
   /// @throws Error if the bytes of so many tokens overflow
-  Activations(std::size_t tokens, const InputBasis& basis)
+  Activations(std::size_t tokens, const InputBasis& basis,
+              ActivationBits bits = ActivationBits::eight)
       : tokens_(tokens),
+        rows_per_token_(bits == ActivationBits::eight ? 1 : 2),
         channels_(basis.padded_features()),
         block_(basis.scale_block()),
-        codes_(checked_size(tokens, channels_)),
-        lane_codes_(codes_.size()),
-        pair_codes_(2 * codes_.size()),
-        block_sums_(codes_.size() / block_channels),
-        scales_(tokens * (channels_ / block_)) {}
+        basis_fingerprint_(basis.fingerprint()),
+        memory_(bytes()) {}
 
   std::size_t tokens() const noexcept { return tokens_; }
+  /// Rows of codes: one or two.
+  std::size_t rows_per_token() const noexcept { return rows_per_token_; }
   std::size_t channels() const noexcept { return channels_; }
   /// Channels that share a scale.
   std::size_t scale_block() const noexcept { return block_; }
-  std::int8_t* codes(std::size_t token) noexcept { return codes_.data() + token * channels_; }
-  const std::int8_t* codes(std::size_t token) const noexcept {
-    return codes_.data() + token * channels_;
+  /// Of the basis that the inputs are in.
+  std::uint64_t basis_fingerprint() const noexcept { return basis_fingerprint_; }
+  std::int8_t code(std::size_t row, std::size_t channel) const noexcept {
+    const std::size_t vector = channel / 32 * 8 + channel % 8;
+    return lane_codes(row)[4 * vector + channel % 32 / 8];
   }
-  const std::int8_t* lane_codes(std::size_t token) const noexcept {
-    return lane_codes_.data() + token * channels_;
+  const std::int8_t* lane_codes(std::size_t row) const noexcept {
+    return at<std::int8_t>(0) + row * channels_;
   }
   /// Sums of the codes of blocks of 64 channels.
-  const std::int32_t* block_sums(std::size_t token) const noexcept {
-    return block_sums_.data() + token * (channels_ / block_channels);
+  const std::int32_t* block_sums(std::size_t row) const noexcept {
+    return at<std::int32_t>(sums_place()) + row * (channels_ / block_channels);
   }
-  /// The codes of a token from a block on, in all orders.
-  LaneInputs lane_inputs(std::size_t token, std::size_t block) const noexcept {
-    const std::size_t first = token * channels_ + block * block_channels;
-    return {codes_.data() + first, lane_codes_.data() + first, pair_codes_.data() + 2 * first};
+  /// The codes of a row from a channel on that begins a block of 64.
+  LaneInputs lane_inputs(std::size_t row, std::size_t channel) const noexcept {
+    const std::size_t first = row * channels_ + channel;
+    return {at<std::int8_t>(0) + first, at<std::int8_t>(pairs_place()) + 2 * first};
   }
-  /// Brings the codes of a token, which must be complete, into the orders of the kernels.
-  void arrange(std::size_t token) noexcept {
-    for (std::size_t first = 0; first < channels_; first += block_channels) {
-      const std::size_t place = token * channels_ + first;
-      const std::int8_t* source = codes_.data() + place;
-      std::int8_t* lane = lane_codes_.data() + place;
-      std::int8_t* pair = pair_codes_.data() + 2 * place;
-      std::int32_t sum = 0;
-      for (std::size_t i = 0; i < block_channels; ++i) {
-        sum += source[i];
-        lane[i] = source[32 * (i / 32) + 8 * (i % 4) + i % 32 / 4];
-      }
-      for (std::size_t i = 0; i < block_channels / 2; ++i) {
-        const std::size_t k = 16 * (i / 8) + i % 8;
-        pair[4 * i] = pair[4 * i + 1] = source[k];
-        pair[4 * i + 2] = pair[4 * i + 3] = source[k + 8];
-      }
-      block_sums_[place / block_channels] = sum;
-    }
+  /// Where these codes and their sums are written.
+  detail::CodePlace code_place(std::size_t row, std::size_t channel) noexcept {
+    const std::size_t first = row * channels_ + channel;
+    return {at<std::int8_t>(0) + first, at<std::int8_t>(pairs_place()) + 2 * first,
+            at<std::int32_t>(sums_place()) + first / block_channels};
   }
-  float* scales(std::size_t token) noexcept {
-    return scales_.data() + token * (channels_ / block_);
+  float* scales(std::size_t row) noexcept {
+    return at<float>(scales_place()) + row * (channels_ / block_);
   }
-  const float* scales(std::size_t token) const noexcept {
-    return scales_.data() + token * (channels_ / block_);
+  const float* scales(std::size_t row) const noexcept {
+    return at<float>(scales_place()) + row * (channels_ / block_);
   }
 
  private:
-  static std::size_t checked_size(std::size_t tokens, std::size_t channels) {
-    if (tokens > std::numeric_limits<std::size_t>::max() / channels) {
-      throw Error("activations", std::to_string(tokens) + " tokens of " + std::to_string(channels) +
-                                     " channels overflow");
+  std::size_t bytes() const {
+    const std::size_t row_bytes = 3 * channels_ +
+                                  channels_ / block_channels * sizeof(std::int32_t) +
+                                  channels_ / block_ * sizeof(float);
+    if (tokens_ > std::numeric_limits<std::size_t>::max() / rows_per_token_ / row_bytes) {
+      throw Error("activations", std::to_string(tokens_) + " tokens of " +
+                                     std::to_string(channels_) + " channels overflow");
     }
-    return tokens * channels;
+    return tokens_ * rows_per_token_ * row_bytes;
+  }
+
+  // Lane codes, pair codes, sums and scales follow one another in one allocation: several would
+  // take a fifth of the time of a token of 768 channels.
+  std::size_t pairs_place() const noexcept { return tokens_ * rows_per_token_ * channels_; }
+  std::size_t sums_place() const noexcept { return 3 * pairs_place(); }
+  std::size_t scales_place() const noexcept {
+    return sums_place() + pairs_place() / block_channels * sizeof(std::int32_t);
+  }
+  template <class T>
+  T* at(std::size_t place) noexcept {
+    return reinterpret_cast<T*>(memory_.data() + place);
+  }
+  template <class T>
+  const T* at(std::size_t place) const noexcept {
+    return reinterpret_cast<const T*>(memory_.data() + place);
   }
 
   std::size_t tokens_;
+  std::size_t rows_per_token_;
   std::size_t channels_;
   std::size_t block_;
-  AlignedBuffer<std::int8_t> codes_;
-  AlignedBuffer<std::int8_t> lane_codes_;
-  AlignedBuffer<std::int8_t> pair_codes_;
-  AlignedBuffer<std::int32_t> block_sums_;
-  AlignedBuffer<float> scales_;
+  std::uint64_t basis_fingerprint_;
+  AlignedBuffer<std::byte> memory_;
 };
 
 namespace detail {
 inline namespace NASH_SWARM_TARGET {
 
-/// Nearest integer, ties to even, for |value| < 2^51, without a call into the C library: adding and
-/// taking away 1.5 · 2^52 leaves no bits below the point.
-inline std::int8_t round_to_code(float value) noexcept {
-  constexpr double magic = 6755399441055744.0;
-  return static_cast<std::int8_t>((static_cast<double>(value) + magic) - magic);
+/// What a block of values is multiplied by, and what a code of one digit then stands for.
+struct BlockScale {
+  float factor;
+  float scale;
+};
+
+/// @param most_integer that the largest magnitude becomes
+/// @param values become zeros if they are not finite, or so small that the factor is not
+inline BlockScale scale_block(const ActivationRounding& rounding, float most_integer, float* values,
+                              std::size_t size) noexcept {
+  const float largest = rounding.largest_magnitude(values, size);
+  const float factor = most_integer / largest;
+  // A product may round up to just above the integer, by less than a half.
+  if (largest > 0.0f && std::isfinite(factor)) return {factor, largest / 127.0f};
+  std::fill_n(values, size, 0.0f);
+  return {0.0f, largest > 0.0f ? 0.0f : largest};
 }
 
-/// Largest magnitude, or NaN if a value is NaN or infinite.
-inline float finite_magnitude(const float* values, std::size_t count) noexcept {
-  float largest = 0.0f;
-  float poison = 0.0f;  // x · 0 is NaN for infinity and NaN, and sums keep it
-  for (std::size_t i = 0; i < count; ++i) {
-    const float magnitude = std::fabs(values[i]);
-    largest = magnitude > largest ? magnitude : largest;
-    poison += values[i] * 0.0f;
+/// Brings one input into the basis and rounds it.
+inline void quantize_token(const InputBasis& basis, const float* source, std::size_t stride,
+                           const Rotation& rotation, const ActivationRounding& rounding,
+                           Activations& x, std::size_t token) noexcept {
+  alignas(64) float values[InputBasis::most_scale_block];
+  const std::size_t size = basis.scale_block();
+  const bool has_two_digits = x.rows_per_token() == 2;
+  const float most_integer = has_two_digits ? most_code * digit_base : most_code;
+  const std::size_t row = token * x.rows_per_token();
+  for (std::size_t block = 0; block * size < basis.padded_features(); ++block) {
+    block_to_basis_unscaled(basis, block, source, stride, values, rotation);
+    const BlockScale own = scale_block(rounding, most_integer, values, size);
+    const auto round = has_two_digits ? rounding.high_digits : rounding.codes;
+    round(values, own.factor, size, x.code_place(row, block * size));
+    x.scales(row)[block] = own.scale * basis.rotation_scale();
+    if (!has_two_digits) continue;
+    rounding.low_digits(values, own.factor, size, x.code_place(row + 1, block * size));
+    x.scales(row + 1)[block] = x.scales(row)[block] / digit_base;
   }
-  return poison == 0.0f ? largest : std::numeric_limits<float>::quiet_NaN();
-}
-
-/// Rounds one block; returns the scale before the factor of the rotation.
-inline float quantize_block(const float* values, std::size_t count, std::int8_t* codes) noexcept {
-  const float largest = finite_magnitude(values, count);
-  const float inverse = 127.0f / largest;
-  if (!(largest > 0.0f) || !std::isfinite(inverse)) {  // all (almost) zero, or not finite
-    for (std::size_t i = 0; i < count; ++i) codes[i] = 0;
-    return largest > 0.0f ? 0.0f : largest;
-  }
-  for (std::size_t i = 0; i < count; ++i) {
-    // The product may round up to just above 127, never to 127.5.
-    codes[i] = round_to_code(values[i] * inverse);
-  }
-  return largest / 127.0f;
 }
 
 }  // namespace NASH_SWARM_TARGET
@@ -149,33 +170,28 @@ inline float quantize_block(const float* values, std::size_t count, std::int8_t*
 
 inline namespace NASH_SWARM_TARGET {
 
-/// Brings inputs x [tokens, in] into the basis and rounds them to 8 bits, one scale per token and
-/// block. Do it once for all matrices that read the same input.
-/// @throws Error if the shape does not fit the basis
+/// Brings inputs x [tokens, in] into the basis and rounds them, one scale per token and block, to
+/// the nearest of 255 values or, with 16 bits, of 64,771: a value is off by at most half of scale,
+/// or of scale / 255, but for float rounding. Do it once for all matrices that read the same input.
+/// Every instruction set gives the same bits.
+/// @param bits of 16, products take as long as those of twice the tokens
+/// @param set of instructions, for tests
+/// @throws Error if the shape does not fit the basis, or the machine lacks the set
 template <Executor E>
-Activations quantize_activations(const InputBasis& basis, TensorView<const float, 2> x,
-                                 E& executor) {
-  if (x.extent(1) != basis.in_features()) {
-    throw Error(basis.name(),
-                "input of " + std::to_string(x.extent(1)) + " channels for a basis of " +
-                    std::to_string(basis.in_features()),
-                "pass x as [tokens, in_features]");
-  }
-  Activations activations(x.extent(0), basis);
+Activations quantize_activations(const InputBasis& basis, TensorView<const float, 2> x, E& executor,
+                                 ActivationBits bits = ActivationBits::eight,
+                                 InstructionSet set = default_instruction_set()) {
+  detail::refuse_wrong_input(basis, x);
+  detail::refuse_unsupported(basis.name(), set);
+  Activations activations(x.extent(0), basis, bits);
+  const detail::Rotation rotation = detail::rotation_for(set);
+  const detail::ActivationRounding& rounding = detail::activation_rounding_for(set);
   constexpr std::size_t tokens_per_task = 8;
-  const std::size_t tasks = (x.extent(0) + tokens_per_task - 1) / tokens_per_task;
-  executor.run(tasks, [&](std::size_t task) {
-    AlignedBuffer<float> row(basis.padded_features());
-    const std::size_t block = basis.scale_block();
-    for (std::size_t t = task * tokens_per_task;
-         t < x.extent(0) && t < (task + 1) * tokens_per_task; ++t) {
-      to_basis_unscaled(basis, x.data() + t * x.stride(0), x.stride(1), row.data());
-      for (std::size_t b = 0; b * block < basis.padded_features(); ++b) {
-        activations.scales(t)[b] = detail::quantize_block(row.data() + b * block, block,
-                                                          activations.codes(t) + b * block) *
-                                   basis.rotation_scale();
-      }
-      activations.arrange(t);
+  executor.run((x.extent(0) + tokens_per_task - 1) / tokens_per_task, [&](std::size_t task) {
+    const std::size_t last = std::min(x.extent(0), (task + 1) * tokens_per_task);
+    for (std::size_t token = task * tokens_per_task; token < last; ++token) {
+      detail::quantize_token(basis, x.data() + token * x.stride(0), x.stride(1), rotation, rounding,
+                             activations, token);
     }
   });
   return activations;

@@ -2,22 +2,34 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <string>
 
 #include <nash_swarm/core/error.hpp>
 #include <nash_swarm/core/executor.hpp>
 #include <nash_swarm/core/tensor_view.hpp>
 #include <nash_swarm/format/packed_matrix.hpp>
 #include <nash_swarm/kernel/activation.hpp>
+#include <nash_swarm/kernel/decode_row.hpp>
 #include <nash_swarm/kernel/panel_product.hpp>
+#include <nash_swarm/kernel/product_checks.hpp>
 
 namespace nash_swarm {
 namespace detail {
 inline namespace NASH_SWARM_TARGET {
 
-inline void refuse_empty(const PackedMatrix& matrix) {
-  if (matrix.empty()) {
-    throw Error("PackedMatrix", "the matrix is empty", "pack or load one first");
+/// y [tokens, rows of the panel] of a tile of tokens from `first` on, sums of their rows of codes.
+inline void multiply_tile(PanelProduct multiply_panel, const PackedMatrix& matrix,
+                          std::size_t panel, const Activations& x, std::size_t first,
+                          TensorView<float, 2> y) {
+  const std::size_t tokens = y.extent(0);
+  if (x.rows_per_token() == 1) return multiply_panel(matrix, panel, x, first, tokens, y);
+  const std::size_t rows = y.extent(1);
+  alignas(64) float memory[portable::token_tile * panel_rows];
+  const TensorView<float, 2> digits{memory, {2 * tokens, rows}};
+  multiply_panel(matrix, panel, x, 2 * first, 2 * tokens, digits);
+  for (std::size_t t = 0; t < tokens; ++t) {
+    for (std::size_t row = 0; row < rows; ++row) {
+      y(t, row) = digits(2 * t, row) + digits(2 * t + 1, row);
+    }
   }
 }
 
@@ -30,82 +42,47 @@ inline namespace NASH_SWARM_TARGET {
 /// @param x [tokens, in] in the basis of the matrix
 /// @param y [tokens, out]
 /// @param set of instructions, for tests
-/// @throws Error if the shapes do not fit, or the machine lacks the set
+/// @throws Error if the bases differ, the shapes do not fit, or the machine lacks the set
 template <Executor E>
 void matmul(const PackedMatrix& matrix, const Activations& x, TensorView<float, 2> y, E& executor,
             InstructionSet set = default_instruction_set()) {
   detail::refuse_empty(matrix);
-  const InputBasis& basis = matrix.basis();
-  if (x.channels() != basis.padded_features() || x.scale_block() != basis.scale_block()) {
+  if (x.basis_fingerprint() != matrix.basis().fingerprint()) {
     throw Error(matrix.name(), "activations of another basis",
                 "quantize the input with the basis of the matrix");
   }
-  if (y.extent(0) != x.tokens() || y.extent(1) != matrix.out_features()) {
-    throw Error(matrix.name(),
-                "output of shape [" + std::to_string(y.extent(0)) + ", " +
-                    std::to_string(y.extent(1)) + "] for a product of shape [" +
-                    std::to_string(x.tokens()) + ", " + std::to_string(matrix.out_features()) + "]",
-                "pass y as [tokens, out_features]");
-  }
-  if (!is_supported(set)) {
-    throw Error(matrix.name(), "this machine lacks the instruction set that is asked for",
-                "leave the choice to the library");
-  }
+  detail::refuse_wrong_output(matrix, x.tokens(), y);
+  detail::refuse_unsupported(matrix.name(), set);
   constexpr std::size_t panels_per_task = 4;  // 64 outputs: a task writes whole cache lines of y
   const std::size_t panels = panel_count(matrix.out_features());
   const detail::PanelProduct multiply_panel = detail::panel_product_for(set);
+  const std::size_t tile = portable::token_tile / x.rows_per_token();
   executor.run((panels + panels_per_task - 1) / panels_per_task, [&](std::size_t task) {
     const std::size_t last = std::min(panels, (task + 1) * panels_per_task);
     for (std::size_t panel = task * panels_per_task; panel < last; ++panel) {
-      for (std::size_t token = 0; token < x.tokens(); token += portable::token_tile) {
-        multiply_panel(matrix, panel, x, token, std::min(portable::token_tile, x.tokens() - token),
-                       y);
+      const std::size_t end = std::min((panel + 1) * panel_rows, matrix.out_features());
+      const TensorView<float, 2> outputs = y.slice(1, panel * panel_rows, end);
+      for (std::size_t token = 0; token < x.tokens(); token += tile) {
+        const std::size_t past = std::min(token + tile, x.tokens());
+        detail::multiply_tile(multiply_panel, matrix, panel, x, token,
+                              outputs.slice(0, token, past));
       }
     }
   });
 }
 
-/// y = x · Wᵀ with packed weights and 8-bit activations. The result is the same bit for bit on
+/// y = x · Wᵀ with packed weights and rounded activations. The result is the same bit for bit on
 /// every machine and for every number of threads.
 /// @param x [tokens, in]
 /// @param y [tokens, out]
+/// @param bits of the activations: what 8 lose of an output is near a hundredth, what 16 lose 255
+/// times less, in twice the time but for what a few tokens share
 /// @throws Error if the shapes do not fit
 template <Executor E>
 void matmul(const PackedMatrix& matrix, TensorView<const float, 2> x, TensorView<float, 2> y,
-            E& executor) {
+            E& executor, ActivationBits bits = ActivationBits::eight) {
   detail::refuse_empty(matrix);
-  matmul(matrix, quantize_activations(matrix.basis(), x, executor), y, executor);
-}
-
-/// Decodes one row of the matrix, back in the order and basis of the input: what a token embedding
-/// looks up.
-/// @param weights [in]
-/// @throws Error if the row or the shape does not fit
-inline void decode_row(const PackedMatrix& matrix, std::size_t row, TensorView<float, 1> weights) {
-  detail::refuse_empty(matrix);
-  if (row >= matrix.out_features() || weights.extent(0) != matrix.in_features()) {
-    throw Error(matrix.name(),
-                "row " + std::to_string(row) + " of length " + std::to_string(weights.extent(0)) +
-                    " asked of a matrix of shape [" + std::to_string(matrix.out_features()) + ", " +
-                    std::to_string(matrix.in_features()) + "]");
-  }
-  AlignedBuffer<float> values(matrix.basis().padded_features());
-  AlignedBuffer<float> decoded(matrix.in_features());
-  const std::size_t panel = row / panel_rows;
-  const std::byte* codes = matrix.panel_codes(panel);
-  const float scale = to_float(matrix.row_scales()[row]);
-  BlockValues block;
-  for (std::size_t b = 0; b < matrix.cells().blocks(); ++b) {
-    const Format& format = format_table[format_index(matrix.cells()(panel, b))];
-    format.decode(codes, block);
-    codes += format.block_bytes;
-    for (std::size_t k = 0; k < block_channels; ++k) {
-      values[b * block_channels + k] =
-          scale * (format.unit * static_cast<float>(block.at[row % panel_rows][k]));
-    }
-  }
-  from_basis(matrix.basis(), values.data(), decoded.data());
-  for (std::size_t k = 0; k < decoded.size(); ++k) weights(k) = decoded[k];
+  matmul(matrix, quantize_activations(matrix.basis(), x, executor, bits), y, executor);
 }
 
 }  // namespace NASH_SWARM_TARGET

@@ -28,9 +28,9 @@ inline void multiply_block(const BlockValues& weights, const Activations& x, std
                            std::size_t tokens, std::size_t channel,
                            std::int32_t (*sums)[panel_rows]) noexcept {
   for (std::size_t t = 0; t < tokens; ++t) {
-    const std::int8_t* codes = x.codes(first_token + t) + channel;
+    const std::int8_t* lanes = x.lane_inputs(first_token + t, channel).lanes;
     alignas(64) std::int16_t wide[block_channels];
-    for (std::size_t k = 0; k < block_channels; ++k) wide[k] = codes[k];
+    for (std::size_t i = 0; i < block_channels; ++i) wide[lane_channel(i / 4, i % 4)] = lanes[i];
     for (std::size_t row = 0; row < panel_rows; ++row) {
       std::int32_t sum = 0;
       for (std::size_t k = 0; k < block_channels; ++k) sum += weights.at[row][k] * wide[k];
@@ -52,8 +52,8 @@ inline void flush_sums(const Activations& x, std::size_t first_token, std::size_
   }
 }
 
-/// y[token][16·panel + row] for a tile of at most `token_tile` tokens from `first_token` on.
-/// The integer sums run over the blocks of one activation scale and one format.
+/// y [tokens, rows of the panel] of at most `token_tile` tokens from `first_token` on. (A row of codes
+/// is a token here.) The integer sums run over the blocks of one activation scale and one format.
 inline void multiply_panel(const PackedMatrix& matrix, std::size_t panel, const Activations& x,
                            std::size_t first_token, std::size_t tokens,
                            TensorView<float, 2> y) noexcept {
@@ -77,7 +77,7 @@ inline void multiply_panel(const PackedMatrix& matrix, std::size_t panel, const 
   for (std::size_t row = 0; row < panel_rows && first_row + row < matrix.out_features(); ++row) {
     const double scale = static_cast<double>(to_float(matrix.row_scales()[first_row + row]));
     for (std::size_t t = 0; t < tokens; ++t) {
-      y(first_token + t, first_row + row) = static_cast<float>(totals[t][row] * scale);
+      y(t, row) = static_cast<float>(totals[t][row] * scale);
     }
   }
 }

@@ -1,0 +1,85 @@
+#pragma once
+
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <limits>
+
+#include <nash_swarm/core/instruction_set.hpp>
+#include <nash_swarm/format/panel.hpp>
+
+#if defined(NASH_SWARM_X86_REGIONS)
+#include <immintrin.h>
+#elif defined(NASH_SWARM_NEON)
+#include <arm_neon.h>
+#endif
+
+namespace nash_swarm {
+namespace detail {
+
+/// Codes are −127 … 127.
+inline constexpr int most_code = 127;
+
+/// What a code is of an integer: all of it, or one of two digits, integer = 255 · high + low. Every
+/// integer from −32,385 to 32,385 has such digits, and only one pair of them.
+enum class Digit { only, high, low };
+inline constexpr int digit_base = 2 * most_code + 1;
+
+/// Where the codes of consecutive channels go, from a block of 64 channels on.
+struct CodePlace {
+  std::int8_t* lanes;
+  std::int8_t* pairs;
+  std::int32_t* sum;
+};
+
+/// What rounding is made of, in one instruction set. Sizes are multiples of 64 channels.
+struct ActivationRounding {
+  using Round = void (*)(const float* values, float factor, std::size_t size,
+                         CodePlace to) noexcept;
+
+  /// Largest magnitude, or NaN if a value is NaN or infinite.
+  float (*largest_magnitude)(const float* values, std::size_t size) noexcept;
+  /// Codes of values times a factor, rounded to the nearest integers, ties to even.
+  Round codes;
+  /// Digits of integers of two.
+  Round high_digits;
+  Round low_digits;
+};
+
+/// Rounding of activations, once per instruction set, with the same bits.
+namespace activation_codes {
+inline namespace NASH_SWARM_TARGET {
+
+// The order of these files matters.
+// clang-format off
+#define NASH_SWARM_REGION portable
+#define NASH_SWARM_LANES 4
+#include <nash_swarm/kernel/activation_codes.inc>
+#undef NASH_SWARM_REGION
+#undef NASH_SWARM_LANES
+#if defined(NASH_SWARM_X86_REGIONS)
+#include <nash_swarm/core/region_avx2.inc>
+#include <nash_swarm/kernel/activation_codes.inc>
+#include <nash_swarm/core/region_end.inc>
+#endif
+// clang-format on
+
+}  // namespace NASH_SWARM_TARGET
+}  // namespace activation_codes
+
+inline namespace NASH_SWARM_TARGET {
+
+/// Vectors of eight serve AVX-512 as well: there is little to do. Those of four are NEON's own.
+/// @param set one that this machine has
+inline const ActivationRounding& activation_rounding_for(InstructionSet set) noexcept {
+#if defined(NASH_SWARM_X86_REGIONS)
+  if (set != InstructionSet::portable) return activation_codes::avx2::rounding;
+#endif
+  static_cast<void>(set);
+  return activation_codes::portable::rounding;
+}
+
+}  // namespace NASH_SWARM_TARGET
+}  // namespace detail
+}  // namespace nash_swarm

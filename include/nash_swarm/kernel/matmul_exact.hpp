@@ -1,0 +1,58 @@
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+
+#include <nash_swarm/core/aligned_buffer.hpp>
+#include <nash_swarm/core/executor.hpp>
+#include <nash_swarm/core/float_product.hpp>
+#include <nash_swarm/core/instruction_set.hpp>
+#include <nash_swarm/core/tensor_view.hpp>
+#include <nash_swarm/format/packed_matrix.hpp>
+#include <nash_swarm/kernel/decode_row.hpp>
+#include <nash_swarm/kernel/product_checks.hpp>
+
+namespace nash_swarm {
+inline namespace NASH_SWARM_TARGET {
+
+/// y = x · Wᵀ for inputs as they are and weights decoded as by `decode_row`: the reference for
+/// products of rounded activations, and for single tokens a slow one. Every panel is decoded once;
+/// a thread holds 64 decoded rows.
+///
+/// Sums are float, in an order that depends on the instruction set and not on the number of threads
+/// or on other tokens. An output is off by less than 2^−24 · (257 + in / 256) of the sum of the
+/// magnitudes of its terms, most often by far less.
+/// @param x [tokens, in]
+/// @param y [tokens, out]
+/// @param set of instructions, for tests
+/// @throws Error if the shapes do not fit, or the machine lacks the set
+template <Executor E>
+void matmul_exact(const PackedMatrix& matrix, TensorView<const float, 2> x, TensorView<float, 2> y,
+                  E& executor, InstructionSet set = default_instruction_set()) {
+  detail::refuse_empty(matrix);
+  detail::refuse_wrong_input(matrix.basis(), x);
+  detail::refuse_wrong_output(matrix, x.extent(0), y);
+  detail::refuse_unsupported(matrix.name(), set);
+  constexpr std::size_t rows_per_task = 4 * panel_rows;
+  const std::size_t in = matrix.in_features();
+  const std::size_t out = matrix.out_features();
+  executor.run((out + rows_per_task - 1) / rows_per_task, [&](std::size_t task) {
+    const std::size_t first = task * rows_per_task;
+    const std::size_t end = std::min(out, first + rows_per_task);
+    AlignedBuffer<float> scratch(panel_rows * matrix.basis().padded_features());
+    AlignedBuffer<float> weights((end - first) * in);
+    for (std::size_t row = first; row < end; row += panel_rows) {
+      detail::decode_rows(matrix, row, std::min(panel_rows, end - row), scratch.data(),
+                          weights.data() + (row - first) * in, set);
+    }
+    const TensorView<float, 2> outputs = y.slice(1, first, end);
+    for (std::size_t t = 0; t < outputs.extent(0); ++t) {
+      for (std::size_t row = 0; row < outputs.extent(1); ++row) outputs(t, row) = 0.0f;
+    }
+    const TensorView<const float, 2> decoded{weights.data(), {end - first, in}};
+    add_product(x, decoded.transposed(), outputs, set);
+  });
+}
+
+}  // namespace NASH_SWARM_TARGET
+}  // namespace nash_swarm
