@@ -23,7 +23,7 @@ inline void multiply_tile(PanelProduct multiply_panel, const PackedMatrix& matri
   const std::size_t tokens = y.extent(0);
   if (x.rows_per_token() == 1) return multiply_panel(matrix, panel, x, first, tokens, y);
   const std::size_t rows = y.extent(1);
-  alignas(64) float memory[portable::token_tile * panel_rows];
+  alignas(64) float memory[nash_swarm::portable::token_tile * panel_rows];
   const TensorView<float, 2> digits{memory, {2 * tokens, rows}};
   multiply_panel(matrix, panel, x, 2 * first, 2 * tokens, digits);
   for (std::size_t t = 0; t < tokens; ++t) {

@@ -1,0 +1,80 @@
+#include <nash_swarm/kernel/panel_product.hpp>
+
+#include <doctest/doctest.h>
+
+#include <cstddef>
+#include <memory>
+#include <optional>
+#include <string_view>
+
+#include <nash_swarm/matmul.hpp>
+
+#include "support/instruction_count.hpp"
+#include "support/products.hpp"
+#include "support/random_matrix.hpp"
+#include "support/serial.hpp"
+
+// Of g++'s optimised code only: what else there is has other numbers.
+#if defined(__OPTIMIZE__) && defined(NDEBUG) && defined(__GNUC__) && !defined(__clang__)
+
+using nash_swarm::InstructionSet;
+using support::serial;
+
+namespace {
+
+/// Instructions for 64 weights of one token, all told: decoding, products, and what is done for
+/// every run of 256 channels. As counted with g++ 12.
+struct Budget {
+  std::string_view format;
+  InstructionSet set;
+  double instructions;
+};
+constexpr InstructionSet avx2 = InstructionSet::avx2;
+constexpr Budget budgets[] = {
+    {"b1_l4", avx2, 19.1},       {"b2_l2", avx2, 15.7},     {"b2_l4", avx2, 17.9},
+    {"b3_l3", avx2, 22.2},       {"b3_l4", avx2, 25.3},     {"b4_l4", avx2, 16.1},
+    {"b1_l6", avx2, 46.0},       {"b2_l6", avx2, 43.6},     {"b3_l6", avx2, 52.6},
+    {"b4_l6", avx2, 46.8},       {"b2_l8", avx2, 131.0},    {"b3_l8", avx2, 140.3},
+    {"b4_l8", avx2, 126.2},      {"b1_l12", avx2, 36.5},    {"b2_l12", avx2, 33.3},
+    {"b3_l12", avx2, 41.0},      {"b4_l12", avx2, 26.9},    {"b2_hash16", avx2, 36.8},
+    {"b2.5_hash16", avx2, 40.6}, {"b3_hash16", avx2, 39.8}, {"b4_hash16", avx2, 36.8},
+    {"b2_hash32", avx2, 65.1},   {"b3_hash32", avx2, 70.5}, {"b3.5_hash32", avx2, 73.9},
+    {"b4_hash32", avx2, 67.3},   {"linear5", avx2, 21.6},   {"linear6", avx2, 21.6},
+    {"linear8", avx2, 15.6},     {"raw16", avx2, 52.1}};
+
+/// Of the product of one panel of so many channels with one token.
+std::optional<std::size_t> instructions_of(const Budget& budget, std::size_t channels) {
+  const auto matrix = support::any_matrix(
+      nash_swarm::panel_rows, std::make_shared<nash_swarm::InputBasis>("x", channels, 256, 1),
+      [&](auto, auto) { return nash_swarm::format_index(budget.format); }, 1);
+  const auto inputs = support::random_inputs(1, channels, 2);
+  const nash_swarm::Activations x = nash_swarm::quantize_activations(
+      matrix.basis(), support::rows_of(inputs, channels), serial);
+  float outputs[nash_swarm::panel_rows];
+  const nash_swarm::TensorView<float, 2> y{outputs, {1, nash_swarm::panel_rows}};
+  const auto product = nash_swarm::detail::panel_product_for(budget.set);
+  const auto call = [&] { product(matrix, 0, x, 0, 1, y); };
+  call();
+  return support::count_instructions(call);
+}
+
+}  // namespace
+
+TEST_CASE("instruction budget: one token's products take no more instructions than they should") {
+  for (const Budget& budget : budgets) {
+    if (!nash_swarm::is_supported(budget.set)) continue;
+    CAPTURE(budget.format);
+    const auto less = instructions_of(budget, 512);
+    const auto more = instructions_of(budget, 1024);
+    if (!less || !more) {
+      MESSAGE("this system does not let a program be stepped through: nothing was counted");
+      return;
+    }
+    const double vectors = 512.0 * nash_swarm::panel_rows / 64.0;
+    const double counted = static_cast<double>(*more - *less) / vectors;
+    CHECK(counted < 1.1 * budget.instructions);
+    CHECK(counted > 0.8 * budget.instructions);  // a budget that is no longer tight
+  }
+}
+
+#endif
