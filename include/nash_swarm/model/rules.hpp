@@ -35,8 +35,9 @@ struct Rules {
   std::optional<double> min_bits = {};     ///< fewest bits per weight that a format may have
   std::optional<double> max_bits = {};     ///< most bits per weight that a format may have
   std::optional<TimeRule> time = {};
-  /// The families of window codes to choose from: the 32-bit hash loses least, the 16-bit hash is
-  /// decoded three times as fast, tables faster still. Codes of other families have to be fixed.
+  /// The families of window codes to choose from: the 32-bit hash loses least; sums and the 16-bit
+  /// hash are decoded twice as fast, and sums searched many times as fast. Codes of other families
+  /// have to be fixed.
   std::vector<WindowFamily> windows = {WindowFamily::hash32};
 };
 
