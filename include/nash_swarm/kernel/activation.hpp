@@ -174,7 +174,7 @@ inline namespace NASH_SWARM_TARGET {
 /// the nearest of 255 values or, with 16 bits, of 64,771: a value is off by at most half of scale,
 /// or of scale / 255, but for float rounding. Do it once for all matrices that read the same input.
 /// Every instruction set gives the same bits.
-/// @param bits of 16, products take as long as those of twice the tokens
+/// @param bits with 16, products take as long as those of twice the tokens
 /// @param set of instructions, for tests
 /// @throws Error if the shape does not fit the basis, or the machine lacks the set
 template <Executor E>
