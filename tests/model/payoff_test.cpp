@@ -67,7 +67,8 @@ TEST_CASE("payoff: the expected loss is the error of the output as it is packed"
   moment.add(rows_of(x, in), serial);
   const auto basis = std::make_shared<const InputBasis>("w.input", in, 256, 7);
   using nash_swarm::WindowFamily;
-  const std::vector families{WindowFamily::table, WindowFamily::hash16, WindowFamily::hash32};
+  const std::vector families{WindowFamily::table, WindowFamily::sum, WindowFamily::hash16,
+                             WindowFamily::hash32};
   const MatrixPayoff payoff =
       nash_swarm::matrix_payoff("w", rows_of(weights, in), moment, *basis, 1.0, serial, families);
   const nash_swarm::ErrorFeedback feedback(moment, *basis);
