@@ -116,11 +116,12 @@ class TensorView {
 
   /// The elements whose index in `dimension` lies in [begin, end).
   /// @throws Error if the range does not lie within the view
-  constexpr TensorView slice(std::size_t dimension, std::size_t begin, std::size_t end) const {
+  // Always inlined, since products call it and files for different machines would share a copy (see
+  // NASH_SWARM_TARGET).
+  [[gnu::always_inline]] constexpr TensorView slice(std::size_t dimension, std::size_t begin,
+                                                    std::size_t end) const {
     if (dimension >= Rank || begin > end || end > extents_[dimension]) {
-      throw Error("TensorView", "slice [" + std::to_string(begin) + ", " + std::to_string(end) +
-                                    ") of dimension " + std::to_string(dimension) +
-                                    " does not lie within the view");
+      refuse_slice(dimension, begin, end);
     }
     TensorView view = *this;
     view.extents_[dimension] = end - begin;
@@ -185,6 +186,13 @@ class TensorView {
 
   [[noreturn]] static constexpr void overflow() {
     throw Error("TensorView", "the size in bytes overflows", "check the extents and strides");
+  }
+
+  [[noreturn]] static void refuse_slice(std::size_t dimension, std::size_t begin,
+                                        std::size_t end) {
+    throw Error("TensorView", "slice [" + std::to_string(begin) + ", " + std::to_string(end) +
+                                  ") of dimension " + std::to_string(dimension) +
+                                  " does not lie within the view");
   }
 
   template <class, std::size_t>
