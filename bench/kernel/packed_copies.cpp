@@ -1,5 +1,6 @@
 #include "kernel/packed_copies.hpp"
 
+#include <algorithm>
 #include <array>
 #include <random>
 #include <string>

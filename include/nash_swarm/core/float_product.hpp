@@ -30,15 +30,9 @@ inline namespace NASH_SWARM_TARGET {
 
 // The order of these files matters.
 // clang-format off
-#define NASH_SWARM_REGION portable
-#define NASH_SWARM_LANES 4
-#include <nash_swarm/core/float_product.inc>
-#undef NASH_SWARM_REGION
-#undef NASH_SWARM_LANES
+#define NASH_SWARM_TEXT <nash_swarm/core/float_product.inc>
+#include <nash_swarm/core/float_regions.inc>
 #if defined(NASH_SWARM_X86_REGIONS)
-#include <nash_swarm/core/region_avx2.inc>
-#include <nash_swarm/core/float_product.inc>
-#include <nash_swarm/core/region_end.inc>
 #include <nash_swarm/core/region_avx512.inc>
 #include <nash_swarm/core/float_product.inc>
 #include <nash_swarm/core/region_end.inc>

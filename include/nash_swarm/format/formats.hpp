@@ -29,14 +29,15 @@ struct FormatList {
 
 /// The formats of the library, by bytes. A new one is one struct and one entry here.
 using Formats =
-    FormatList<PrunedCode, TableCode<1, 4>, TableCode<1, 6>, TableCode<1, 8>, SumCode<1>, HashCode<Hash16, 2>,
-               HashCode<Hash32, 2>, HashCode<Hash16, 3>, HashCode<Hash32, 3>, ScalarCode<2>,
+    FormatList<PrunedCode, TableCode<1, 4>, TableCode<1, 6>, TableCode<1, 8>, SumCode<1>,
+               HashCode<Hash16, 2>, HashCode<Hash32, 2>, HashCode<Hash16, 3>, HashCode<Hash32, 3>,
+               ScalarCode<2>,
                TableCode<2, 4>, TableCode<2, 6>, TableCode<2, 8>, SumCode<2>, HashCode<Hash16, 4>,
                HashCode<Hash32, 4>, HashCode<Hash16, 5>, HashCode<Hash32, 5>, ScalarCode<3>,
                TableCode<3, 4>, TableCode<3, 6>, TableCode<3, 8>, SumCode<3>, HashCode<Hash16, 6>,
                HashCode<Hash32, 6>, HashCode<Hash16, 7>, HashCode<Hash32, 7>, ScalarCode<4>,
-               TableCode<4, 6>, TableCode<4, 8>, SumCode<4>, HashCode<Hash16, 8>, HashCode<Hash32, 8>,
-               LinearCode<5>, LinearCode<6>, LinearCode<8>, RawCode>;
+               TableCode<4, 6>, TableCode<4, 8>, SumCode<4>, HashCode<Hash16, 8>,
+               HashCode<Hash32, 8>, LinearCode<5>, LinearCode<6>, LinearCode<8>, RawCode>;
 
 }  // namespace NASH_SWARM_TARGET
 
@@ -90,7 +91,7 @@ inline namespace NASH_SWARM_TARGET {
 constexpr std::array<std::uint8_t, 256> format_places() noexcept {
   std::array<std::uint8_t, 256> places{};
   places.fill(static_cast<std::uint8_t>(format_count));
-  for (std::size_t f = format_count; f-- > 0;) {
+  for (std::size_t f = 0; f < format_count; ++f) {
     places[static_cast<std::size_t>(format_table[f].id)] = static_cast<std::uint8_t>(f);
   }
   return places;

@@ -1,12 +1,11 @@
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
 
-#include <nash_swarm/format/code_planes.hpp>
 #include <nash_swarm/format/format.hpp>
+#include <nash_swarm/format/plane_window_code.hpp>
 #include <nash_swarm/format/sum_tables.hpp>
 
 namespace nash_swarm {
@@ -52,14 +51,12 @@ NASH_SWARM_SUM(4);
 /// Codes lie in planes like those of scalar formats, so most indices are found by one shift, and
 /// serve for the other tables a vector or several later.
 template <unsigned Bits>
-struct SumCode {
+struct SumCode : PlaneWindowCode<SumCode<Bits>, Bits> {
   static constexpr WindowFamily family = WindowFamily::sum;
   static constexpr unsigned window_bits = 12;
-  static constexpr unsigned twice_bits = 2 * Bits;
 
   static constexpr FormatId id{0x70 + Bits};
   static constexpr std::string_view name = SumOf<Bits>::name;
-  static constexpr std::size_t block_bytes = plane_block_bytes(Bits);
   static constexpr float unit = SumOf<Bits>::tables.unit;
   static constexpr double gaussian_noise = SumOf<Bits>::tables.noise;
 
@@ -69,16 +66,6 @@ struct SumCode {
       sum += SumOf<Bits>::tables.entries[table][sum_index(Bits, table, window)];
     }
     return static_cast<std::int8_t>(sum);
-  }
-
-  static void encode(const BlockCodes& codes, std::byte* bytes) noexcept {
-    pack_codes<Bits>(codes, bytes);
-  }
-
-  static void decode(const std::byte* bytes, BlockValues& values) noexcept {
-    BlockCodes codes;
-    unpack_codes<Bits>(bytes, codes);
-    windows_to_values<SumCode>(codes, values);
   }
 };
 

@@ -4,8 +4,8 @@
 #include <cstdint>
 #include <string_view>
 
-#include <nash_swarm/format/code_planes.hpp>
 #include <nash_swarm/format/format.hpp>
+#include <nash_swarm/format/plane_window_code.hpp>
 #include <nash_swarm/format/window_tables.hpp>
 
 namespace nash_swarm {
@@ -41,30 +41,18 @@ NASH_SWARM_TABLE(4, 8);
 /// consecutive vectors. A decoder puts the lowest bits of the vector before above the codes, and
 /// looks the windows up with a byte shuffle.
 template <unsigned Bits, unsigned WindowBits>
-struct TableCode {
+struct TableCode : PlaneWindowCode<TableCode<Bits, WindowBits>, Bits> {
   static_assert(Bits < WindowBits && WindowBits <= 8);
   static constexpr WindowFamily family = WindowFamily::table;
   static constexpr unsigned window_bits = WindowBits;
-  static constexpr unsigned twice_bits = 2 * Bits;
 
   static constexpr FormatId id{0x10 * (WindowBits / 2) + Bits};
   static constexpr std::string_view name = TableOf<Bits, WindowBits>::name;
-  static constexpr std::size_t block_bytes = plane_block_bytes(Bits);
   static constexpr float unit = TableOf<Bits, WindowBits>::table.unit;
   static constexpr double gaussian_noise = TableOf<Bits, WindowBits>::table.noise;
 
   static constexpr std::int8_t value(std::uint16_t window) noexcept {
     return TableOf<Bits, WindowBits>::table.values[window];
-  }
-
-  static void encode(const BlockCodes& codes, std::byte* bytes) noexcept {
-    pack_codes<Bits>(codes, bytes);
-  }
-
-  static void decode(const std::byte* bytes, BlockValues& values) noexcept {
-    BlockCodes codes;
-    unpack_codes<Bits>(bytes, codes);
-    windows_to_values<TableCode>(codes, values);
   }
 };
 

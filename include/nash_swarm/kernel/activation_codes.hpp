@@ -51,19 +51,8 @@ struct ActivationRounding {
 namespace activation_codes {
 inline namespace NASH_SWARM_TARGET {
 
-// The order of these files matters.
-// clang-format off
-#define NASH_SWARM_REGION portable
-#define NASH_SWARM_LANES 4
-#include <nash_swarm/kernel/activation_codes.inc>
-#undef NASH_SWARM_REGION
-#undef NASH_SWARM_LANES
-#if defined(NASH_SWARM_X86_REGIONS)
-#include <nash_swarm/core/region_avx2.inc>
-#include <nash_swarm/kernel/activation_codes.inc>
-#include <nash_swarm/core/region_end.inc>
-#endif
-// clang-format on
+#define NASH_SWARM_TEXT <nash_swarm/kernel/activation_codes.inc>
+#include <nash_swarm/core/float_regions.inc>
 
 }  // namespace NASH_SWARM_TARGET
 }  // namespace activation_codes
