@@ -59,15 +59,20 @@ std::string eigen_description() {
 }
 
 std::uint64_t read_through(std::span<const std::byte> memory) {
-  constexpr std::size_t step = 16;
-  std::array<std::uint64_t, step> sums{};
-  for (std::size_t i = 0; i + sizeof sums <= memory.size(); i += sizeof sums) {
-    std::array<std::uint64_t, step> words;
-    std::memcpy(words.data(), memory.data() + i, sizeof words);
-    for (std::size_t j = 0; j < step; ++j) sums[j] += words[j];
+  // One thread reads faster from several places in turn than from one: each has its own prefetcher.
+  constexpr std::size_t places = 4;
+  typedef std::uint64_t Line [[gnu::vector_size(64)]];
+  const std::size_t part = memory.size() / places;
+  Line sums{};
+  for (std::size_t i = 0; i + sizeof sums <= part; i += sizeof sums) {
+    for (std::size_t place = 0; place < places; ++place) {
+      Line line;
+      std::memcpy(&line, memory.data() + place * part + i, sizeof line);
+      sums ^= line;
+    }
   }
   std::uint64_t sum = 0;
-  for (const std::uint64_t part : sums) sum += part;
+  for (std::size_t i = 0; i < sizeof sums / sizeof sum; ++i) sum ^= sums[i];
   return sum;
 }
 
