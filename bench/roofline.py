@@ -33,6 +33,12 @@ def read_points(path):
     return points
 
 
+def ticks(logarithms):
+    exponents = range(math.floor(logarithms[0]), math.ceil(logarithms[1]) + 1)
+    values = [digit * 10.0 ** exponent for exponent in exponents for digit in (1, 2, 5)]
+    return [v for v in values if logarithms[0] <= math.log10(v) <= logarithms[1]]
+
+
 def draw(points):
     bandwidth = statistics.median(p["bandwidth"] for p in points)
     roof = max(p["speed"] for p in points)
@@ -48,16 +54,16 @@ def draw(points):
     svg = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" '
            'font-family="sans-serif" font-size="11">',
            f'<rect width="{WIDTH}" height="{HEIGHT}" fill="white"/>']
-    for exponent in range(math.ceil(x_range[0]), math.floor(x_range[1]) + 1):
-        x, _ = place(10.0 ** exponent, roof)
+    for value in ticks(x_range):
+        x, _ = place(value, roof)
         svg.append(f'<path d="M{x:.1f} 20V{HEIGHT - BOTTOM}" stroke="#ddd"/>'
                    f'<text x="{x:.1f}" y="{HEIGHT - BOTTOM + 16}" text-anchor="middle">'
-                   f'{10.0 ** exponent:g}</text>')
-    for exponent in range(math.ceil(y_range[0]), math.floor(y_range[1]) + 1):
-        _, y = place(1.0, 10.0 ** exponent)
+                   f'{value:g}</text>')
+    for value in ticks(y_range):
+        _, y = place(1.0, value)
         svg.append(f'<path d="M{LEFT} {y:.1f}H{WIDTH - 20}" stroke="#ddd"/>'
                    f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">'
-                   f'{10.0 ** (exponent - 9):g} G/s</text>')
+                   f'{value / 1e9:g} G/s</text>')
     low = max(10.0 ** x_range[0], 10.0 ** y_range[0] / bandwidth)
     corners = [place(low, low * bandwidth), place(roof / bandwidth, roof),
                place(10.0 ** x_range[1], roof)]
