@@ -61,7 +61,7 @@ std::string eigen_description() {
 std::uint64_t read_through(std::span<const std::byte> memory) {
   // One thread reads faster from several places in turn than from one: each has its own prefetcher.
   constexpr std::size_t places = 4;
-  typedef std::uint64_t Line [[gnu::vector_size(64)]];
+  using Line [[gnu::vector_size(64)]] = std::uint64_t;
   const std::size_t part = memory.size() / places;
   Line sums{};
   for (std::size_t i = 0; i + sizeof sums <= part; i += sizeof sums) {
