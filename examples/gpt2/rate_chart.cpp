@@ -17,12 +17,12 @@ namespace {
 using nash_swarm::pixels;
 using nash_swarm::xml_text;
 
-constexpr double width = 920;
-constexpr double height = 600;
-constexpr double left = 64;
-constexpr double right = 740;  // of the plot; names stand beyond
-constexpr double top = 72;
-constexpr double bottom = 548;
+constexpr double svg_width = 920;
+constexpr double svg_height = 600;
+constexpr double plot_left = 64;
+constexpr double plot_right = 740;  // names stand beyond
+constexpr double plot_top = 72;
+constexpr double plot_bottom = 548;
 constexpr double name_distance = 17;
 
 /// Colours that the colour-blind tell apart (Okabe and Ito 2008), darkened where they are letters.
@@ -53,19 +53,19 @@ std::string axes(const Axis& bits, const Axis& kld, const std::string& title) {
   std::string svg;
   for (const Tick& tick : kld.ticks) {
     const double y = kld(tick.value);
-    svg += line(left, y, right, y, tick.text.empty() ? "minor" : "grid");
-    if (!tick.text.empty()) svg += words(left - 8, y + 4, tick.text, "text-anchor=\"end\"");
+    svg += line(plot_left, y, plot_right, y, tick.text.empty() ? "minor" : "grid");
+    if (!tick.text.empty()) svg += words(plot_left - 8, y + 4, tick.text, "text-anchor=\"end\"");
   }
   for (const Tick& tick : bits.ticks) {
     const double x = bits(tick.value);
-    svg += line(x, bottom, x, bottom + 5, "axis");
-    svg += words(x, bottom + 20, tick.text, "text-anchor=\"middle\"");
+    svg += line(x, plot_bottom, x, plot_bottom + 5, "axis");
+    svg += words(x, plot_bottom + 20, tick.text, "text-anchor=\"middle\"");
   }
-  svg += line(left, bottom, right, bottom, "axis");
-  svg += words(left, 26, title, "font-size=\"16\" font-weight=\"bold\"");
-  svg += words(left, 50, "KL divergence from the float model, nats per token", "");
-  return svg + words((left + right) / 2, bottom + 42, "bits per weight, everything counted",
-                     "text-anchor=\"middle\"");
+  svg += line(plot_left, plot_bottom, plot_right, plot_bottom, "axis");
+  svg += words(plot_left, 26, title, "font-size=\"16\" font-weight=\"bold\"");
+  svg += words(plot_left, 50, "KL divergence from the float model, nats per token", "");
+  return svg + words((plot_left + plot_right) / 2, plot_bottom + 42,
+                     "bits per weight, everything counted", "text-anchor=\"middle\"");
 }
 
 /// The line of a curve and a dot for every point.
@@ -96,14 +96,14 @@ std::string names(std::vector<RateCurve> curves, const Axis& bits, const Axis& k
   });
   std::vector<double> wanted;
   for (const RateCurve& curve : curves) wanted.push_back(kld(curve.points.back().kld));
-  const std::vector<double> places = spread_labels(wanted, name_distance, top, bottom);
+  const std::vector<double> places = spread_labels(wanted, name_distance, plot_top, plot_bottom);
   std::string svg;
   for (std::size_t i = 0; i < curves.size(); ++i) {
     const double x = bits(curves[i].points.back().bits);
     const std::string colour = colour_of(curves[i].method);
-    svg += "<g stroke=\"" + colour + "\">" + line(x + 6, wanted[i], right + 2, places[i], "lead") +
-           "</g>";
-    svg += words(right + 8, places[i] + 4, curves[i].name(),
+    svg += "<g stroke=\"" + colour + "\">" +
+           line(x + 6, wanted[i], plot_right + 2, places[i], "lead") + "</g>";
+    svg += words(plot_right + 8, places[i] + 4, curves[i].name(),
                  "fill=\"" + colour + "\"" + (curves[i].rival() ? "" : " font-weight=\"bold\""));
   }
   return svg;
@@ -123,15 +123,16 @@ std::string rate_chart(const std::vector<RateCurve>& curves, const std::string& 
       most.kld = std::max(most.kld, point.kld);
     }
   }
-  const Axis bits = linear_axis(least.bits, most.bits, left, right);
-  const Axis kld = logarithmic_axis(least.kld, most.kld, bottom, top);
-  std::string svg = "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 " + pixels(width) +
-                    " " + pixels(height) +
+  const Axis bits = linear_axis(least.bits, most.bits, plot_left, plot_right);
+  const Axis kld = logarithmic_axis(least.kld, most.kld, plot_bottom, plot_top);
+  std::string svg = "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 " + pixels(svg_width) +
+                    " " + pixels(svg_height) +
                     "\" font-family=\"sans-serif\" font-size=\"13\" fill=\"#222\">\n"
                     "<style>path{fill:none}.axis{stroke:#222}.grid{stroke:#c4c4c4}"
                     ".minor{stroke:#ececec}.lead{stroke-width:.8;stroke-opacity:.45}</style>\n"
                     "<rect width=\"" +
-                    pixels(width) + "\" height=\"" + pixels(height) + "\" fill=\"#fff\"/>\n";
+                    pixels(svg_width) + "\" height=\"" + pixels(svg_height) +
+                    "\" fill=\"#fff\"/>\n";
   svg += axes(bits, kld, title) + names(curves, bits, kld);
   for (const bool rival : {true, false}) {
     for (const RateCurve& curve : curves) {

@@ -57,7 +57,7 @@ const Calibration& whole_calibration() {
   static ThreadPool pool(2);
   static const Calibration whole = [] {
     Calibration made = calibration(pool);
-    made.gather(some_tokens(), window, {}, ignore);
+    made.gather(some_tokens(), tiny_context, {}, ignore);
     return made;
   }();
   return whole;
@@ -70,20 +70,20 @@ TEST_CASE("resume: a calibration goes on with the next window, to the same bits"
   const TemporaryFolder folder;
   const WorkFolder work(folder / "work");
   const CalibrationStore store{&work, UINT64_MAX, 0.0};
-  CHECK_THROWS_AS(calibration(pool).gather(some_tokens(), window, store, killing(2)), Killed);
+  CHECK_THROWS_AS(calibration(pool).gather(some_tokens(), tiny_context, store, killing(2)), Killed);
   REQUIRE(fs::exists(work.calibration_path(0)));
   CHECK(nash_swarm::CalibrationFile(work.calibration_path(0)).seen() == 3);
 
   std::size_t calls = 0;
   Calibration resumed = calibration(pool);
-  resumed.gather(some_tokens(), window, store, counting(calls));
+  resumed.gather(some_tokens(), tiny_context, store, counting(calls));
   CHECK(calls == 3);  // the windows that were there, and two more
   CHECK(resumed.fingerprint() == whole_calibration().fingerprint());
   check_same(resumed, whole_calibration());
 
   calls = 0;
   Calibration again = calibration(pool);
-  again.gather(some_tokens(), window, store, counting(calls));
+  again.gather(some_tokens(), tiny_context, store, counting(calls));
   CHECK(calls == 1);
   check_same(again, whole_calibration());
 }
@@ -93,10 +93,10 @@ TEST_CASE("resume: a calibration of another text is not taken up, and is overwri
   const TemporaryFolder folder;
   const WorkFolder work(folder / "work");
   const CalibrationStore store{&work, UINT64_MAX, 0.0};
-  calibration(pool).gather(some_tokens(7), window, store, ignore);
+  calibration(pool).gather(some_tokens(7), tiny_context, store, ignore);
   std::size_t calls = 0;
   Calibration other = calibration(pool);
-  other.gather(some_tokens(), window, store, counting(calls));
+  other.gather(some_tokens(), tiny_context, store, counting(calls));
   CHECK(calls == 5);
   check_same(other, whole_calibration());
   CHECK(files_named(work.path(), "calibration") == 1);
@@ -109,7 +109,7 @@ TEST_CASE("resume: a damaged calibration is made again") {
   const CalibrationStore store{&work, UINT64_MAX, 0.0};
   write_text(work.calibration_path(0), "no safetensors file at all");
   Calibration made = calibration(pool);
-  made.gather(some_tokens(), window, store, ignore);
+  made.gather(some_tokens(), tiny_context, store, ignore);
   check_same(made, whole_calibration());
 }
 
@@ -119,11 +119,11 @@ TEST_CASE("calibration: little memory means more passes and the same moments") {
   const WorkFolder work(folder / "work");
   const gpt2::Checkpoint& model = two_layers();
   Calibration whole = calibration(pool, model);
-  whole.gather(some_tokens(), window, {}, ignore);
+  whole.gather(some_tokens(), tiny_context, {}, ignore);
   const auto files_with = [&](std::uint64_t memory) {
     std::size_t calls = 0;
     Calibration passes = calibration(pool, model);
-    passes.gather(some_tokens(), window, {&work, memory, 1e9}, counting(calls));
+    passes.gather(some_tokens(), tiny_context, {&work, memory, 1e9}, counting(calls));
     check_same(passes, whole, model);
     // Every pass reads five windows.
     const std::ptrdiff_t files = files_named(work.path(), "calibration");
@@ -146,8 +146,9 @@ TEST_CASE("calibration: progress adds up to the weights, resumed or not") {
     weights += matrix->out_features() * matrix->in_features();
   }
   const CalibrationStore store{&work, 1, 0.0};
-  CHECK_THROWS_AS(calibration(pool).gather(some_tokens(), window, store, killing(7)), Killed);
+  CHECK_THROWS_AS(calibration(pool).gather(some_tokens(), tiny_context, store, killing(7)), Killed);
   std::size_t sum = 0;
-  calibration(pool).gather(some_tokens(), window, store, [&](std::size_t part) { sum += part; });
+  calibration(pool).gather(some_tokens(), tiny_context, store,
+                           [&](std::size_t part) { sum += part; });
   CHECK(sum == weights);
 }

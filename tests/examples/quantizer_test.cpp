@@ -145,9 +145,9 @@ TEST_CASE("quantizer: the file's bytes and its loss do not depend on run or thre
 
 TEST_CASE("quantizer: a finished file has the planned size and loses what the finish says") {
   const TemporaryFolder folder;
-  constexpr std::size_t context = 64;
+  constexpr std::size_t window_length = 64;
   Tokens tokens = tokenizer().encode(some_text(20000)).ids;
-  tokens.resize(16 * context);
+  tokens.resize(16 * window_length);
   std::vector<std::string> files;
   for (const std::size_t threads : {1u, 2u}) {
     ThreadPool pool(threads);
@@ -166,8 +166,9 @@ TEST_CASE("quantizer: a finished file has the planned size and loses what the fi
     CHECK(fs::file_size(target) == quantizer.sizes(plan).file_bytes);
     gpt2::EvaluationText text;  // the windows that are held out
     for (const std::size_t window : {7u, 15u}) {
-      const auto begin = tokens.begin() + static_cast<std::ptrdiff_t>(window * context);
-      text.windows.push_back({Tokens(begin, begin + context), Tokens(begin, begin + context)});
+      const auto begin = tokens.begin() + static_cast<std::ptrdiff_t>(window * window_length);
+      text.windows.push_back(
+          {Tokens(begin, begin + window_length), Tokens(begin, begin + window_length)});
     }
     const gpt2::Model float_model = gpt2::make_float_model(tiny_checkpoint(), false);
     const gpt2::Model finished =

@@ -108,9 +108,10 @@ TEST_CASE("chart axis: bounds hold the values, decades and halves are labelled")
   CHECK(kld.high == doctest::Approx(1.0));
   CHECK(kld(kld.low) == doctest::Approx(500.0));
   CHECK(kld(0.1) == doctest::Approx(100.0 + 400.0 / 3.0));
-  std::string labels;
-  for (const gpt2::Tick& tick : kld.ticks) labels += tick.text + (tick.text.empty() ? "" : " ");
-  CHECK(labels == "0.001 0.01 0.1 1 ");
+  std::string ticks_with_text;
+  for (const gpt2::Tick& tick : kld.ticks)
+    ticks_with_text += tick.text + (tick.text.empty() ? "" : " ");
+  CHECK(ticks_with_text == "0.001 0.01 0.1 1 ");
   CHECK(kld.ticks.size() == 28);
 
   const gpt2::Axis one = gpt2::logarithmic_axis(0.02, 0.02, 0.0, 1.0);
@@ -152,15 +153,15 @@ TEST_CASE("rate chart: well-formed, every curve named once, no names on one anot
   CHECK(elements(svg).front() == "svg");
   CHECK(contains(svg, "a&lt;b&gt;&amp;c"));
   double above = 0.0;
-  std::size_t labels = 0;
+  std::size_t names = 0;
   for (std::size_t at = svg.find("<text x=\"748\""); at != std::string::npos;
        at = svg.find("<text x=\"748\"", at + 1)) {
     const double y = number_after(svg, at, "y");
-    if (labels > 0) CHECK(y - above >= 16.8);  // pixels are rounded to a tenth
+    if (names > 0) CHECK(y - above >= 16.8);  // pixels are rounded to a tenth
     above = y;
-    ++labels;
+    ++names;
   }
-  CHECK(labels == 23);
+  CHECK(names == 23);
   for (const char* name : {"nash_swarm", "gptq, groups of 64", "rtn, groups of 128"}) {
     CHECK(contains(svg, ">" + std::string(name) + "</text>"));
   }

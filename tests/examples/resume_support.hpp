@@ -28,7 +28,7 @@ inline std::vector<std::int32_t> some_tokens(std::uint32_t seed = 1) {
 }
 
 /// The context of the tiny model.
-inline constexpr std::size_t window = 64;
+inline constexpr std::size_t tiny_context = 64;
 
 struct Killed : std::runtime_error {
   Killed() : std::runtime_error("killed") {}
