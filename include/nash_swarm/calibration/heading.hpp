@@ -98,8 +98,9 @@ class HeadingProducts {
 
   /// The headings of the coherent parts: the exact factor of the positive semidefinite matrix next
   /// to that of the products, where pairs that are not significant count as 0.
+  template <class Matrix = Eigen::MatrixXd>  // so that it is compiled only where it is used
   MeasuredHeadings headings() const {
-    const Sums gram = significant_gram();
+    const Matrix gram = significant_gram();
     std::vector<Eigen::Index> coupled;
     for (Eigen::Index m = 0; m < gram.rows(); ++m) {
       if ((gram.row(m).array() != 0.0).count() > (gram(m, m) != 0.0 ? 1 : 0)) coupled.push_back(m);
@@ -107,10 +108,10 @@ class HeadingProducts {
     MeasuredHeadings headings;
     headings.coherent.resize(matrices_);
     if (coupled.empty()) return headings;
-    const Eigen::SelfAdjointEigenSolver<Sums> solver(gram(coupled, coupled));
-    const Eigen::VectorXd& values = solver.eigenvalues();  // ascending
+    const Eigen::SelfAdjointEigenSolver<Matrix> solver(gram(coupled, coupled));
+    const auto& values = solver.eigenvalues();  // ascending
     const Eigen::Index rank = (values.array() > 1e-12 * values(values.size() - 1)).count();
-    const Sums factor = solver.eigenvectors().rightCols(rank) *
+    const Matrix factor = solver.eigenvectors().rightCols(rank) *
                         values.tail(rank).cwiseSqrt().asDiagonal();
     headings.dimension = static_cast<std::size_t>(rank);
     headings.direction.resize(matrices_ * headings.dimension);

@@ -119,10 +119,11 @@ class ErrorFeedback {
   /// H = UDUᵀ with U unit upper triangular: the Cholesky factor of H in reversed order.
   /// @param damped H in units of 2^exponent
   /// @return false if H is not positive definite
-  bool factorise(const Moments& damped, int exponent) {
-    const Moments reversed = damped.reverse();
-    const Eigen::LLT<Moments> cholesky(reversed);
-    const Moments lower = cholesky.matrixL();
+  template <class Matrix>  // so that the decomposition is compiled only where it is used
+  bool factorise(const Matrix& damped, int exponent) {
+    const Matrix reversed = damped.reverse();
+    const Eigen::LLT<Matrix> cholesky(reversed);
+    const Matrix lower = cholesky.matrixL();
     if (cholesky.info() != Eigen::Success || !lower.allFinite()) return false;
     factor_.resize(channels_ * channels_);
     reach_.resize(channels_);

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <optional>
+#include <memory>
 #include <utility>
 #include <vector>
 
@@ -31,12 +31,11 @@ class PanelFeedback {
   template <Executor E>
   PanelFeedback(const MatrixCalibration& calibration, const InputBasis& basis,
                 std::size_t out_features, E& executor) {
-    std::vector<std::optional<ErrorFeedback>> made(calibration.groups());
-    executor.run(made.size(), [&](std::size_t group) {
-      made[group].emplace(GroupMoment(calibration, group), basis);
+    own_.resize(calibration.groups());
+    executor.run(own_.size(), [&](std::size_t group) {
+      own_[group] = std::make_unique<ErrorFeedback>(GroupMoment(calibration, group), basis);
     });
-    for (auto& feedback : made) own_.push_back(std::move(*feedback));
-    for (const ErrorFeedback& feedback : own_) groups_.push_back(nullptr_if_none(feedback));
+    for (const auto& feedback : own_) groups_.push_back(nullptr_if_none(*feedback));
     for (std::size_t p = 0; p < panel_count(out_features); ++p) {
       const std::size_t middle = std::min(out_features - 1, p * panel_rows + panel_rows / 2);
       group_of_panel_.push_back(calibration.group_of(middle));
@@ -58,7 +57,7 @@ class PanelFeedback {
     return feedback.none() ? nullptr : &feedback;
   }
 
-  std::vector<ErrorFeedback> own_;
+  std::vector<std::unique_ptr<ErrorFeedback>> own_;
   std::vector<const ErrorFeedback*> groups_;
   std::vector<std::size_t> group_of_panel_;
 };
