@@ -72,18 +72,26 @@ inline namespace NASH_SWARM_TARGET {
 using PanelProduct = void (*)(const PackedMatrix&, std::size_t, const Activations&, std::size_t,
                               std::size_t, TensorView<float, 2>) noexcept;
 
-inline PanelProduct panel_product_for(InstructionSet set) noexcept {
+/// @tparam List the formats: a parameter, so that kernels are compiled only where they are used
+template <class List = Formats>
+PanelProduct panel_product_for(InstructionSet set) noexcept {
 #if defined(NASH_SWARM_X86_REGIONS)
-  if (set == InstructionSet::avx512) return &products::avx512::multiply_panel;
-  if (set == InstructionSet::avxvnni) return &products::avxvnni::multiply_panel;
-  if (set == InstructionSet::avx2) return &products::avx2::multiply_panel;
+  if (set == InstructionSet::avx512) return &products::avx512::multiply_panel<List>;
+  if (set == InstructionSet::avxvnni) return &products::avxvnni::multiply_panel<List>;
+  if (set == InstructionSet::avx2) return &products::avx2::multiply_panel<List>;
 #elif defined(NASH_SWARM_NEON)
-  if (set == InstructionSet::neon_dotprod) return &products::neon_dotprod::multiply_panel;
-  if (set == InstructionSet::neon) return &products::neon::multiply_panel;
+  if (set == InstructionSet::neon_dotprod) return &products::neon_dotprod::multiply_panel<List>;
+  if (set == InstructionSet::neon) return &products::neon::multiply_panel<List>;
 #endif
   static_cast<void>(set);
   return &nash_swarm::portable::multiply_panel;
 }
+
+#if defined(NASH_SWARM_KERNELS_HERE)
+template PanelProduct panel_product_for<Formats>(InstructionSet) noexcept;
+#elif defined(NASH_SWARM_KERNELS_ELSEWHERE)
+extern template PanelProduct panel_product_for<Formats>(InstructionSet) noexcept;
+#endif
 
 }  // namespace NASH_SWARM_TARGET
 }  // namespace detail
