@@ -19,8 +19,14 @@ bool makes(const window_tables::Shape& shape, const nash_swarm::WindowValues<Win
 
 }  // namespace
 
-TEST_CASE("window tables: the program makes the tables of the library") {
+TEST_CASE("window tables: the program makes the 1-bit table of the library") {
   CHECK(makes({1, 4}, nash_swarm::window_tables::b1_l4));
+}
+
+TEST_CASE("window tables: the program makes the 2-bit table of the library") {
   CHECK(makes({2, 4}, nash_swarm::window_tables::b2_l4));
+}
+
+TEST_CASE("window tables: the program makes the 3-bit table of the library") {
   CHECK(makes({3, 4}, nash_swarm::window_tables::b3_l4));
 }
