@@ -21,6 +21,7 @@ namespace {
 struct Options {
   std::string model = NASH_SWARM_EXAMPLE_DATA "/wiki-gpt2";
   std::string reference;
+  gpt2::ProductInputs inputs = gpt2::ProductInputs::eight_bits;
   TextOptions text;
   std::size_t threads = 0;
   std::string report;
@@ -29,6 +30,13 @@ struct Options {
     app.add_option("--model", model, "Folder of a Hugging Face GPT-2, or packed file (bundled)");
     app.add_option("--reference", reference,
                    "Folder of the float model that a packed file is compared with");
+    app.add_option("--activations", inputs,
+                   "Bits that inputs of packed matrices are rounded to, or exact (8)")
+        ->transform(
+            CLI::CheckedTransformer(std::vector<std::pair<std::string, gpt2::ProductInputs>>{
+                {"8", gpt2::ProductInputs::eight_bits},
+                {"16", gpt2::ProductInputs::sixteen_bits},
+                {"exact", gpt2::ProductInputs::exact}}));
     text.add_to(app);
     app.add_option("--threads", threads, "Threads (all cores)")->check(CLI::PositiveNumber);
     app.add_option("--report", report, "JSON report to write");
@@ -70,7 +78,7 @@ void count_parameters(const gpt2::Config& config, gpt2::Report& report) {
 void run(const CLI::App& app, const Options& options) {
   if (!options.report.empty()) nash_swarm::AtomicFile probe(options.report);
   nash_swarm::ThreadPool pool(options.threads);
-  const gpt2::LoadedModel loaded = gpt2::load_model(options.model, false, pool);
+  const gpt2::LoadedModel loaded = gpt2::load_model(options.model, false, pool, options.inputs);
   std::optional<gpt2::LoadedModel> reference;
   if (!options.reference.empty()) reference = gpt2::load_model(options.reference, false, pool);
   gpt2::EvaluationText text = options.text.read(app, loaded.tokenizer, loaded.config.n_ctx);

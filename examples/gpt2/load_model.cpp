@@ -4,8 +4,6 @@
 #include <system_error>
 #include <utility>
 
-#include "gpt2/packed.hpp"
-
 namespace gpt2 {
 namespace {
 
@@ -29,14 +27,14 @@ LoadedModel load_checkpoint(const std::filesystem::path& folder, bool resident,
       std::move(checkpoint)};
 }
 
-LoadedModel load_packed(const std::filesystem::path& path, bool resident) {
+LoadedModel load_packed(const std::filesystem::path& path, bool resident, ProductInputs inputs) {
   auto file = std::make_shared<const nash_swarm::PackedModelFile>(path);
   const Config config = packed_config(*file);
   Tokenizer tokenizer =
       Tokenizer::from_text(file->document("vocab.json"), file->document("merges.txt"),
                            path.string() + ", vocab.json", path.string() + ", merges.txt");
   tokenizer.check_fits(config.vocab_size);
-  Model model = make_packed_model(file, resident);
+  Model model = make_packed_model(file, resident, inputs);
   return {name_of_path(path),   config,          std::move(model),
           std::move(tokenizer), std::move(file), nullptr};
 }
@@ -44,7 +42,7 @@ LoadedModel load_packed(const std::filesystem::path& path, bool resident) {
 }  // namespace
 
 LoadedModel load_model(const std::filesystem::path& path, bool resident,
-                       nash_swarm::ThreadPool& pool) {
+                       nash_swarm::ThreadPool& pool, ProductInputs inputs) {
   std::error_code error;
   const std::filesystem::file_status status = std::filesystem::status(path, error);
   if (!std::filesystem::exists(status)) {
@@ -53,7 +51,7 @@ LoadedModel load_model(const std::filesystem::path& path, bool resident,
         "pass the folder of a checkpoint or a packed model file");
   }
   if (std::filesystem::is_directory(status)) return load_checkpoint(path, resident, pool);
-  return load_packed(path, resident);
+  return load_packed(path, resident, inputs);
 }
 
 }  // namespace gpt2

@@ -9,6 +9,7 @@
 #include "gpt2/checkpoint.hpp"
 #include "gpt2/config.hpp"
 #include "gpt2/model.hpp"
+#include "gpt2/packed.hpp"
 #include "gpt2/tokenizer.hpp"
 
 namespace gpt2 {
@@ -27,8 +28,10 @@ struct LoadedModel {
 /// packed model, which has config and vocabulary in it.
 /// @param resident true to keep one float32 copy of every float matrix (for generation), false to
 /// convert them whenever they are used (for batches of many tokens)
+/// @param inputs of the matrices of a packed model
 /// @throws nash_swarm::Error naming file, and key or tensor, of whatever is missing or does not fit
 LoadedModel load_model(const std::filesystem::path& path, bool resident,
-                       nash_swarm::ThreadPool& pool);
+                       nash_swarm::ThreadPool& pool,
+                       ProductInputs inputs = ProductInputs::eight_bits);
 
 }  // namespace gpt2

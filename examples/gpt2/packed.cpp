@@ -4,7 +4,7 @@
 #include <string>
 #include <utility>
 
-#include <nash_swarm/kernel/matmul.hpp>
+#include <nash_swarm/matmul.hpp>
 
 #include "gpt2/weight_source.hpp"
 
@@ -16,23 +16,34 @@ using nash_swarm::PackedModelFile;
 using nash_swarm::TensorView;
 using nash_swarm::ThreadPool;
 
+void multiply(const PackedMatrix& matrix, TensorView<const float, 2> x, TensorView<float, 2> y,
+              ProductInputs inputs, ThreadPool& pool) {
+  if (inputs == ProductInputs::exact) return nash_swarm::matmul_exact(matrix, x, y, pool);
+  nash_swarm::matmul(matrix, x, y, pool,
+                     inputs == ProductInputs::sixteen_bits ? nash_swarm::ActivationBits::sixteen
+                                                           : nash_swarm::ActivationBits::eight);
+}
+
 class PackedLinear : public Linear {
  public:
-  explicit PackedLinear(PackedMatrix matrix) : matrix_(std::move(matrix)) {}
+  PackedLinear(PackedMatrix matrix, ProductInputs inputs)
+      : matrix_(std::move(matrix)), inputs_(inputs) {}
   std::size_t out_features() const override { return matrix_.out_features(); }
   std::size_t in_features() const override { return matrix_.in_features(); }
   void apply(TensorView<const float, 2> x, TensorView<float, 2> y,
              ThreadPool& pool) const override {
-    nash_swarm::matmul(matrix_, x, y, pool);
+    multiply(matrix_, x, y, inputs_, pool);
   }
 
  private:
   PackedMatrix matrix_;
+  ProductInputs inputs_;
 };
 
 class PackedEmbedding : public TokenEmbedding {
  public:
-  explicit PackedEmbedding(PackedMatrix matrix) : matrix_(std::move(matrix)) {}
+  PackedEmbedding(PackedMatrix matrix, ProductInputs inputs)
+      : matrix_(std::move(matrix)), inputs_(inputs) {}
   std::size_t vocabulary_size() const override { return matrix_.out_features(); }
   std::size_t width() const override { return matrix_.in_features(); }
   void lookup(std::span<const std::int32_t> tokens, TensorView<float, 2> rows) const override {
@@ -42,11 +53,12 @@ class PackedEmbedding : public TokenEmbedding {
   }
   void logits(TensorView<const float, 2> hidden, TensorView<float, 2> logits,
               ThreadPool& pool) const override {
-    nash_swarm::matmul(matrix_, hidden, logits, pool);
+    multiply(matrix_, hidden, logits, inputs_, pool);
   }
 
  private:
   PackedMatrix matrix_;
+  ProductInputs inputs_;
 };
 
 /// A matrix that the quantization left out, stored [out, in].
@@ -63,7 +75,8 @@ Config packed_config(const PackedModelFile& file) {
   return parse_config(file.document("config.json"), file.file().path().string() + ", config.json");
 }
 
-Model make_packed_model(std::shared_ptr<const PackedModelFile> file, bool resident) {
+Model make_packed_model(std::shared_ptr<const PackedModelFile> file, bool resident,
+                        ProductInputs inputs) {
   PartSource source;
   source.floats = [file](const std::string& name) {
     const nash_swarm::StoredTensor& tensor = file->file().at(name);
@@ -71,15 +84,15 @@ Model make_packed_model(std::shared_ptr<const PackedModelFile> file, bool reside
     nash_swarm::read_floats(tensor, 0, {floats.data(), floats.size()});
     return floats;
   };
-  source.linear = [file, resident](const std::string& name) -> std::unique_ptr<Linear> {
+  source.linear = [file, resident, inputs](const std::string& name) -> std::unique_ptr<Linear> {
     if (const PackedMatrix* matrix = file->find_matrix(name)) {
-      return std::make_unique<PackedLinear>(*matrix);
+      return std::make_unique<PackedLinear>(*matrix, inputs);
     }
     return std::make_unique<FloatLinear>(float_matrix(file, name), resident);
   };
-  source.token_embedding = [file, resident]() -> std::unique_ptr<TokenEmbedding> {
+  source.token_embedding = [file, resident, inputs]() -> std::unique_ptr<TokenEmbedding> {
     if (const PackedMatrix* matrix = file->find_matrix("wte")) {
-      return std::make_unique<PackedEmbedding>(*matrix);
+      return std::make_unique<PackedEmbedding>(*matrix, inputs);
     }
     return std::make_unique<FloatEmbedding>(float_matrix(file, "wte"), resident);
   };
@@ -95,12 +108,14 @@ Model make_packed_model(const Checkpoint& checkpoint, std::span<const PackedMatr
   source.floats = [&](const std::string& name) { return checkpoint.floats(name); };
   source.linear = [&](const std::string& name) -> std::unique_ptr<Linear> {
     const auto packed = find(name);
-    if (packed != matrices.end()) return std::make_unique<PackedLinear>(*packed);
+    if (packed != matrices.end())
+      return std::make_unique<PackedLinear>(*packed, ProductInputs::eight_bits);
     return std::make_unique<FloatLinear>(checkpoint.matrix(name), false);
   };
   source.token_embedding = [&]() -> std::unique_ptr<TokenEmbedding> {
     const auto packed = find("wte");
-    if (packed != matrices.end()) return std::make_unique<PackedEmbedding>(*packed);
+    if (packed != matrices.end())
+      return std::make_unique<PackedEmbedding>(*packed, ProductInputs::eight_bits);
     return std::make_unique<FloatEmbedding>(checkpoint.matrix("wte"), false);
   };
   return assemble_model(checkpoint.config(), source);

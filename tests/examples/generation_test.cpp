@@ -257,6 +257,12 @@ TEST_CASE("load_model: a packed file computes with the matrices that are in it")
     const double kernel_error = difference(decoded, packed.model, tokens);
     CHECK(kernel_error < 0.03);
     CHECK(kernel_error < 0.5 * difference(original, packed.model, tokens));
+    const auto error_of = [&](gpt2::ProductInputs inputs) {
+      return difference(decoded, gpt2::load_model(path, true, pool(), inputs).model, tokens);
+    };
+    CHECK(error_of(gpt2::ProductInputs::eight_bits) == kernel_error);
+    CHECK(error_of(gpt2::ProductInputs::sixteen_bits) < 0.02 * kernel_error);
+    CHECK(error_of(gpt2::ProductInputs::exact) < 0.001 * kernel_error);
     CHECK(generate(packed.model, tokens, 20, 0.0, 0) ==
           generate_without_cache(packed.model, tokens, 20));
   }

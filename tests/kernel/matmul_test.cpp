@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <iterator>
 #include <limits>
 #include <memory>
@@ -119,6 +120,26 @@ TEST_CASE("matmul: any number of threads gives the same bits") {
     for (int round = 0; round < 5; ++round) {
       CHECK(bits_of(multiply(matrix, rows_of(x, 130), 33, pool)) == expected);
     }
+  }
+}
+
+TEST_CASE("matmul: short products are one task, longer ones tasks of 64 outputs") {
+  struct CountingExecutor {
+    std::vector<std::size_t> tasks = {};
+    void run(std::size_t count, const std::function<void(std::size_t)>& body) {
+      tasks.push_back(count);
+      for (std::size_t task = 0; task < count; ++task) body(task);
+    }
+  };
+  const PackedMatrix matrix = support::mixed_matrix(300, support::make_basis(130, 64, true), 5);
+  for (const std::size_t tokens : {1u, 33u}) {
+    const Activations x =
+        quantize_activations(matrix.basis(), rows_of(random_inputs(tokens, 130, 3), 130), serial);
+    CountingExecutor executor;
+    Row y(tokens * 300);
+    matmul(matrix, x, TensorView<float, 2>{y.data(), {tokens, 300}}, executor);
+    CHECK(executor.tasks == std::vector<std::size_t>{tokens == 1 ? 1u : 5u});
+    CHECK(bits_of(y) == bits_of(multiply(matrix, x, tokens, serial)));
   }
 }
 

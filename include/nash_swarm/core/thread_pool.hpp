@@ -94,23 +94,23 @@ class ThreadPool {
       const std::lock_guard lock(mutex_);
       job_ = &job;
       ++generation_;
-      running_ = workers_.size();
     }
     wake_.notify_all();
     take_indices(job);
     std::unique_lock lock(mutex_);
+    job_ = nullptr;  // threads that have not woken yet are not waited for
     done_.wait(lock, [this] { return running_ == 0; });
-    job_ = nullptr;
   }
 
   void work() {
     std::size_t seen = 0;
     std::unique_lock lock(mutex_);
     for (;;) {
-      wake_.wait(lock, [&] { return stopping_ || generation_ != seen; });
+      wake_.wait(lock, [&] { return stopping_ || (job_ && generation_ != seen); });
       if (stopping_) return;
       seen = generation_;
       Job* const job = job_;
+      ++running_;
       lock.unlock();
       take_indices(*job);
       lock.lock();

@@ -33,6 +33,14 @@ inline void multiply_tile(PanelProduct multiply_panel, const PackedMatrix& matri
   }
 }
 
+/// True for products that take less than some 25 µs: two threads gain from about there on.
+inline bool is_short(const PackedMatrix& matrix, const Activations& x) noexcept {
+  constexpr double short_products = 1 << 19;
+  return static_cast<double>(matrix.out_features()) * static_cast<double>(x.channels()) *
+             static_cast<double>(x.tokens() * x.rows_per_token()) <
+         short_products;
+}
+
 }  // namespace NASH_SWARM_TARGET
 }  // namespace detail
 
@@ -53,8 +61,9 @@ void matmul(const PackedMatrix& matrix, const Activations& x, TensorView<float, 
   }
   detail::refuse_wrong_output(matrix, x.tokens(), y);
   detail::refuse_unsupported(matrix.name(), set);
-  constexpr std::size_t panels_per_task = 4;  // 64 outputs: a task writes whole cache lines of y
   const std::size_t panels = panel_count(matrix.out_features());
+  const std::size_t panels_per_task =
+      detail::is_short(matrix, x) ? panels : 4;  // 64 outputs: whole cache lines of y
   const detail::PanelProduct multiply_panel = detail::panel_product_for(set);
   const std::size_t tile = portable::token_tile / x.rows_per_token();
   executor.run((panels + panels_per_task - 1) / panels_per_task, [&](std::size_t task) {
