@@ -15,6 +15,7 @@
 #include "gpt2/load_model.hpp"
 #include "gpt2/loss.hpp"
 #include "gpt2/tokenizer.hpp"
+#include "gpt2/uniform_file.hpp"
 #include "io/support.hpp"
 
 namespace {
@@ -100,6 +101,34 @@ TEST_CASE("random checkpoint: it loads, and its loss is near that of a uniform g
     loss += token / static_cast<double>(targets.size());
   }
   CHECK(std::abs(loss - std::log(2000.0)) < 0.3);
+}
+
+TEST_CASE("uniform file: every matrix has the format, and the model is nearly that of the floats") {
+  const TemporaryFolder folder;
+  write(folder / "model", 3);
+  ThreadPool pool(2);
+  const gpt2::Checkpoint checkpoint(folder / "model");
+  const nash_swarm::FormatId linear8 =
+      nash_swarm::format_table[nash_swarm::format_index("linear8")].id;
+  gpt2::write_uniform_file(checkpoint, linear8, folder / "packed", pool);
+  const gpt2::LoadedModel packed = gpt2::load_model(folder / "packed", false, pool);
+  CHECK(packed.packed->matrices().size() == checkpoint.matrices().size());
+  for (const nash_swarm::PackedMatrix& matrix : packed.packed->matrices()) {
+    for (std::size_t panel = 0; panel < matrix.cells().panels(); ++panel) {
+      for (const nash_swarm::FormatId format : matrix.cells().panel(panel)) {
+        CHECK(format == linear8);
+      }
+    }
+  }
+  const std::vector<std::int32_t> tokens = {5, 17, 300, 42, 42, 399, 0, 256};
+  const auto found = gpt2::hidden_states(packed.model, tokens, 1, pool);
+  const auto expected =
+      gpt2::hidden_states(gpt2::make_float_model(checkpoint, true), tokens, 1, pool);
+  for (std::size_t t = 0; t < tokens.size(); ++t) {
+    for (std::size_t k = 0; k < found.columns(); ++k) {
+      CHECK(std::abs(found.view()(t, k) - expected.view()(t, k)) < 0.1f);
+    }
+  }
 }
 
 TEST_CASE("random checkpoint: weights have the scale of GPT-2's initialisation") {
