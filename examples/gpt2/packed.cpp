@@ -26,7 +26,7 @@ void multiply(const PackedMatrix& matrix, TensorView<const float, 2> x, TensorVi
 
 class PackedLinear : public Linear {
  public:
-  PackedLinear(PackedMatrix matrix, ProductInputs inputs)
+  explicit PackedLinear(PackedMatrix matrix, ProductInputs inputs = ProductInputs::eight_bits)
       : matrix_(std::move(matrix)), inputs_(inputs) {}
   std::size_t out_features() const override { return matrix_.out_features(); }
   std::size_t in_features() const override { return matrix_.in_features(); }
@@ -42,7 +42,7 @@ class PackedLinear : public Linear {
 
 class PackedEmbedding : public TokenEmbedding {
  public:
-  PackedEmbedding(PackedMatrix matrix, ProductInputs inputs)
+  explicit PackedEmbedding(PackedMatrix matrix, ProductInputs inputs = ProductInputs::eight_bits)
       : matrix_(std::move(matrix)), inputs_(inputs) {}
   std::size_t vocabulary_size() const override { return matrix_.out_features(); }
   std::size_t width() const override { return matrix_.in_features(); }
@@ -108,14 +108,12 @@ Model make_packed_model(const Checkpoint& checkpoint, std::span<const PackedMatr
   source.floats = [&](const std::string& name) { return checkpoint.floats(name); };
   source.linear = [&](const std::string& name) -> std::unique_ptr<Linear> {
     const auto packed = find(name);
-    if (packed != matrices.end())
-      return std::make_unique<PackedLinear>(*packed, ProductInputs::eight_bits);
+    if (packed != matrices.end()) return std::make_unique<PackedLinear>(*packed);
     return std::make_unique<FloatLinear>(checkpoint.matrix(name), false);
   };
   source.token_embedding = [&]() -> std::unique_ptr<TokenEmbedding> {
     const auto packed = find("wte");
-    if (packed != matrices.end())
-      return std::make_unique<PackedEmbedding>(*packed, ProductInputs::eight_bits);
+    if (packed != matrices.end()) return std::make_unique<PackedEmbedding>(*packed);
     return std::make_unique<FloatEmbedding>(checkpoint.matrix("wte"), false);
   };
   return assemble_model(checkpoint.config(), source);

@@ -6,8 +6,8 @@
 #include <nash_swarm/io/packed_model.hpp>
 #include <nash_swarm/rounding/nearest.hpp>
 
-#include "gpt2/float_matrix.hpp"
 #include "gpt2/other_tensors.hpp"
+#include "gpt2/weight_source.hpp"
 
 namespace gpt2 {
 
@@ -26,15 +26,11 @@ void write_uniform_file(const Checkpoint& checkpoint, nash_swarm::FormatId forma
                                             InputBasis::widest_rotation(in), 0),
          nash_swarm::CellMap(nash_swarm::panel_count(out), nash_swarm::block_count(in), format)});
   }
-  auto next = checkpoint.matrices().begin();
-  nash_swarm::write_packed_model(target, plans, other_tensors(checkpoint, Scope::all),
-                                 [&](const MatrixPlan& plan) {
-                                   FloatMatrix weights(plan.out_features, plan.in_features);
-                                   (*next)->read_rows(0, weights.view());
-                                   (*next++)->release();
-                                   return nash_swarm::round_to_nearest(
-                                       plan.name, weights.view(), plan.basis, plan.cells, pool);
-                                 });
+  const auto pack = [&](const MatrixPlan& plan) {
+    const FloatMatrix weights = read_matrix(*checkpoint.matrix(plan.name), pool);
+    return nash_swarm::round_to_nearest(plan.name, weights.view(), plan.basis, plan.cells, pool);
+  };
+  nash_swarm::write_packed_model(target, plans, other_tensors(checkpoint, Scope::all), pack);
 }
 
 }  // namespace gpt2

@@ -114,8 +114,8 @@ class VocabularyReader final : public nlohmann::json_sax<nlohmann::json> {
 }  // namespace
 
 std::string in_quotes(std::string_view text) {
-  using Text = nlohmann::json;
-  return Text(std::string(text.substr(0, 64))).dump(-1, ' ', false, Text::error_handler_t::replace);
+  using nlohmann::json;
+  return json(std::string(text.substr(0, 64))).dump(-1, ' ', false, json::error_handler_t::replace);
 }
 
 TokenIds read_vocabulary(std::string_view json, const std::string& file) {

@@ -111,8 +111,8 @@ class HeadingProducts {
     const Eigen::SelfAdjointEigenSolver<Matrix> solver(gram(coupled, coupled));
     const auto& values = solver.eigenvalues();  // ascending
     const Eigen::Index rank = (values.array() > 1e-12 * values(values.size() - 1)).count();
-    const Matrix factor = solver.eigenvectors().rightCols(rank) *
-                        values.tail(rank).cwiseSqrt().asDiagonal();
+    const Matrix factor =
+        solver.eigenvectors().rightCols(rank) * values.tail(rank).cwiseSqrt().asDiagonal();
     headings.dimension = static_cast<std::size_t>(rank);
     headings.direction.resize(matrices_ * headings.dimension);
     for (std::size_t m = 0; m < matrices_; ++m) headings.direction[m * headings.dimension] = 1.0;
