@@ -9,15 +9,12 @@
 
 #include <nash_swarm/core/aligned_buffer.hpp>
 #include <nash_swarm/rounding/error_feedback.hpp>
+#include <nash_swarm/rounding/error_spread.hpp>
 #include <nash_swarm/rounding/row_scale.hpp>
 #include <nash_swarm/rounding/viterbi.hpp>
 
 namespace nash_swarm {
 namespace detail {
-
-/// One number for every row of a panel.
-using PanelColumn = std::array<float, panel_rows>;
-
 inline namespace NASH_SWARM_TARGET {
 
 /// True if a block has window codes, which have to be searched for.
@@ -29,8 +26,7 @@ inline bool has_windows(std::span<const FormatId> formats) noexcept {
 
 /// Table over formats: rounds one column of a panel to the nearest codes; nullptr for windows.
 struct NearestColumn {
-  using Function = void (*)(const PanelColumn&, PanelColumn&, std::uint16_t*,
-                            std::size_t) noexcept;
+  using Function = void (*)(const PanelColumn&, PanelColumn&, std::uint16_t*, std::size_t) noexcept;
 
   template <ScalarFormat F>
   static void round(const PanelColumn& targets, PanelColumn& rounded, std::uint16_t* codes,
@@ -61,7 +57,8 @@ struct FeedbackSums {
 };
 
 /// Rounds the 16 rows of a panel, channel after channel or tile after tile, each error moved to the
-/// channels that follow. Everything is in units of the rows' scales.
+/// channels that follow: at once to those of its block, to all others when the block is done, so
+/// that they are read once per block (as in GPTQ). Everything is in units of the rows' scales.
 class PanelRounding {
  public:
   /// @param weights [channels] columns of the panel
@@ -71,17 +68,19 @@ class PanelRounding {
   /// @param codes receives [16, channels]
   PanelRounding(const AlignedBuffer<PanelColumn>& weights, const PanelColumn& alive,
                 std::span<const FormatId> formats, const ErrorFeedback* feedback,
-                std::uint16_t* codes)
+                std::uint16_t* codes, InstructionSet set)
       : weights_(weights),
         alive_(alive),
         formats_(formats),
         feedback_(feedback),
         codes_(codes),
+        search_(set),
+        spread_(spread_function_for(set)),
         rounded_(weights.size()),
+        errors_(weights.size()),
         moved_(weights.size()) {}
 
-  void run(InstructionSet set) {
-    TileSearch search(set);
+  void run() {
     for (std::size_t b = 0; b < formats_.size(); ++b) {
       const std::size_t format = format_index(formats_[b]);
       const std::size_t end = (b + 1) * block_channels;
@@ -90,10 +89,11 @@ class PanelRounding {
           round_column(format, j);
           j += 1;
         } else {
-          round_tile(window_table(format), j, search);
+          round_tile(window_table(format), j);
           j += tile_channels;
         }
       }
+      spread(errors_, b * block_channels, end, end, weights_.size(), moved_);
     }
   }
 
@@ -107,14 +107,16 @@ class PanelRounding {
     for (std::size_t j = 0; j < weights_.size(); ++j) {
       const double weight = feedback_ == nullptr ? 1.0 : feedback_->weight(j);
       for (std::size_t row = 0; row < panel_rows; ++row) {
-        const double error =
-            static_cast<double>(weights_[j][row] - rounded_[j][row] + moved_[j][row]);
+        const double error = static_cast<double>(errors_[j][row] + moved_[j][row]);
         const double value = static_cast<double>(rounded_[j][row] + values[j][row]);
         sums[row].loss += weight * error * error;
         sums[row].product += weight * error * value;
         sums[row].square += weight * value * value;
       }
-      if (feedback_ != nullptr) spread(&rounded_[j], j, 1, j + 1, values);
+      const std::size_t block = j / block_channels * block_channels;
+      const std::size_t end = block + block_channels;
+      spread(rounded_, j, j + 1, j + 1, end, values);
+      if (j + 1 == end) spread(rounded_, block, end, end, weights_.size(), values);
     }
     return sums;
   }
@@ -130,12 +132,12 @@ class PanelRounding {
     move_errors(j, 1);
   }
 
-  void round_tile(const WindowTable& table, std::size_t first, TileSearch& search) {
+  void round_tile(const WindowTable& table, std::size_t first) {
     TileTargets targets;
     for (std::size_t k = 0; k < tile_channels; ++k) targets.weight[k] = tile_weight(first, k);
     plan_tile(first, targets.target);
     std::array<std::uint16_t, tile_weights> windows;
-    search.run(table, targets, windows.data());
+    search_.run(table, targets, windows.data());
     for (std::size_t row = 0; row < panel_rows; ++row) {
       for (std::size_t k = 0; k < tile_channels; ++k) {
         const std::uint16_t window = windows[row * tile_channels + k];
@@ -180,30 +182,26 @@ class PanelRounding {
     }
   }
 
-  /// Moves the errors of some channels to the channels after each, also those among them.
-  void move_errors(std::size_t first, std::size_t count) {
-    if (feedback_ == nullptr) return;
-    std::array<PanelColumn, tile_channels> errors;
-    for (std::size_t k = 0; k < count; ++k) {
+  /// Moves the errors of some channels to the channels of their block after each, also those among
+  /// them.
+  void move_errors(std::size_t first, std::size_t count) noexcept {
+    const std::size_t last = first + count;
+    for (std::size_t k = first; k < last; ++k) {
       for (std::size_t row = 0; row < panel_rows; ++row) {
-        errors[k][row] = weights_[first + k][row] - rounded_[first + k][row];
+        errors_[k][row] = weights_[k][row] - rounded_[k][row];
       }
-      spread(&errors[k], first + k, 1, first + k + 1, moved_, first + count);
+      spread(errors_, k, k + 1, k + 1, last, moved_);
     }
-    spread(errors.data(), first, count, first + count, moved_);
+    const std::size_t block_end = (first / block_channels + 1) * block_channels;
+    spread(errors_, first, last, last, block_end, moved_);
   }
 
-  /// targets[j] += Σ shares of `count` columns, for the channels j in [begin, end).
-  void spread(const PanelColumn* columns, std::size_t first, std::size_t count, std::size_t begin,
-              AlignedBuffer<PanelColumn>& targets, std::size_t end = ~std::size_t{0}) noexcept {
-    end = std::min(end, targets.size());
-    for (std::size_t j = begin; j < end; ++j) {
-      PanelColumn& target = targets[j];
-      for (std::size_t k = 0; k < count; ++k) {
-        const float part = feedback_->from(first + k)[j];
-        for (std::size_t row = 0; row < panel_rows; ++row) target[row] += part * columns[k][row];
-      }
-    }
+  /// targets[j] += Σ shares of the columns [first, last), for the channels j in [begin, end).
+  void spread(const AlignedBuffer<PanelColumn>& columns, std::size_t first, std::size_t last,
+              std::size_t begin, std::size_t end, AlignedBuffer<PanelColumn>& targets) noexcept {
+    if (feedback_ == nullptr || begin == end) return;
+    spread_({feedback_->from(first) + begin, feedback_->channels(), columns.data() + first,
+             last - first, targets.data() + begin, end - begin});
   }
 
   const AlignedBuffer<PanelColumn>& weights_;
@@ -211,7 +209,10 @@ class PanelRounding {
   std::span<const FormatId> formats_;
   const ErrorFeedback* feedback_;
   std::uint16_t* codes_;
+  TileSearch search_;
+  void (*spread_)(const ErrorSpread&) noexcept;
   AlignedBuffer<PanelColumn> rounded_;
+  AlignedBuffer<PanelColumn> errors_;
   AlignedBuffer<PanelColumn> moved_;  // what the errors of earlier channels add to targets
 };
 
@@ -229,8 +230,8 @@ inline double target_width(std::span<const FormatId> formats, const ErrorFeedbac
   if (feedback == nullptr) return 1.0;
   double variance = 1.0;
   for (std::size_t j = 0; j < feedback->channels(); ++j) {
-    variance += format_table[format_index(formats[j / block_channels])].gaussian_noise *
-                feedback->reach(j);
+    variance +=
+        format_table[format_index(formats[j / block_channels])].gaussian_noise * feedback->reach(j);
   }
   return std::sqrt(variance);
 }
@@ -261,8 +262,8 @@ inline double round_panel_codes(const float* rotated, std::span<const FormatId> 
     units[row] = alive[row] > 0.0f ? to_float(scales[row]) : 1.0f;
     for (std::size_t k = 0; k < channels; ++k) weights[k][row] = source[k] / units[row];
   }
-  PanelRounding rounding(weights, alive, formats, feedback, codes);
-  rounding.run(default_instruction_set());
+  PanelRounding rounding(weights, alive, formats, feedback, codes, default_instruction_set());
+  rounding.run();
   const std::array<FeedbackSums, panel_rows> sums = rounding.sums();
   double loss = 0.0;
   for (std::size_t row = 0; row < panel_rows; ++row) {

@@ -1,0 +1,53 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstring>
+
+#include <nash_swarm/core/instruction_set.hpp>
+#include <nash_swarm/format/panel.hpp>
+
+namespace nash_swarm {
+namespace detail {
+
+/// One number for every row of a panel.
+using PanelColumn = std::array<float, panel_rows>;
+
+/// targets[j] += Σ_k shares[k·stride + j] · columns[k]: what feedback adds to later channels. It is
+/// most of the time that rounding takes, but for searches of long windows.
+struct ErrorSpread {
+  const float* shares;
+  std::size_t stride;
+  const PanelColumn* columns;
+  std::size_t columns_count;
+  PanelColumn* targets;
+  std::size_t targets_count;
+};
+
+inline namespace NASH_SWARM_TARGET {
+
+// The order of these files matters.
+// clang-format off
+#define NASH_SWARM_TEXT <nash_swarm/rounding/error_spread.inc>
+#include <nash_swarm/core/float_regions.inc>
+#if defined(NASH_SWARM_X86_REGIONS)
+#include <nash_swarm/core/region_avx512.inc>
+#include <nash_swarm/rounding/error_spread.inc>
+#include <nash_swarm/core/region_end.inc>
+#endif
+// clang-format on
+
+/// Sums are rounded in ways that depend on the instruction set.
+inline auto spread_function_for(InstructionSet set) noexcept
+    -> void (*)(const ErrorSpread&) noexcept {
+#if defined(NASH_SWARM_X86_REGIONS)
+  if (set == InstructionSet::avx512) return &avx512::spread_errors;
+  if (base_set(set) == InstructionSet::avx2) return &avx2::spread_errors;
+#endif
+  static_cast<void>(set);
+  return &portable::spread_errors;
+}
+
+}  // namespace NASH_SWARM_TARGET
+}  // namespace detail
+}  // namespace nash_swarm
