@@ -83,8 +83,8 @@ double output_error(const PackedMatrix& packed, const Row& weights, const InputM
 }  // namespace
 
 TEST_CASE("error feedback: the loss is the sum of what the targets are missed by") {
-  constexpr std::size_t in = 100;
-  constexpr std::size_t tokens = 300;
+  constexpr std::size_t in = 380;  // three bands of the decomposition
+  constexpr std::size_t tokens = 900;
   const InputMoment moment = moment_of(correlated(tokens, in, 1), in);
   for (const std::size_t rotation : {0u, 64u, 128u}) {
     CAPTURE(rotation);
@@ -177,13 +177,20 @@ TEST_CASE("error feedback: dead channels, single tokens, zeros and outliers stay
 }
 
 TEST_CASE("error feedback: the same bytes for any number of threads") {
-  constexpr std::size_t in = 128;
+  constexpr std::size_t in = 384;
   const Row weights = gaussian(100 * in, 12);
   const auto basis = std::make_shared<const InputBasis>("w.input", in, 128, 1);
-  const ErrorFeedback feedback(moment_of(correlated(500, in, 13), in), *basis);
+  const InputMoment moment = moment_of(correlated(500, in, 13), in);
+  const ErrorFeedback feedback(moment, *basis);
   const PackedMatrix expected = pack(weights, basis, 3, &feedback);
-  const CellMap cells(nash_swarm::panel_count(100), 2, nash_swarm::FormatId{3});
+  const CellMap cells(nash_swarm::panel_count(100), in / 64, nash_swarm::FormatId{3});
   nash_swarm::ThreadPool pool(3);
+  const ErrorFeedback shared_out(moment, *basis, pool);
+  for (std::size_t i = 0; i < in; ++i) {
+    CHECK(shared_out.weight(i) == feedback.weight(i));
+    CHECK(shared_out.reach(i) == feedback.reach(i));
+    CHECK(std::equal(feedback.from(i), feedback.from(i) + in, shared_out.from(i)));
+  }
   const PackedMatrix packed =
       nash_swarm::round_matrix("w", rows_of(weights, in), basis, cells, feedback, pool);
   CHECK(std::equal(expected.codes().begin(), expected.codes().end(), packed.codes().begin()));

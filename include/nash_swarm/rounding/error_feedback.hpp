@@ -12,6 +12,7 @@
 #include <Eigen/Core>
 
 #include <nash_swarm/core/error.hpp>
+#include <nash_swarm/core/executor.hpp>
 #include <nash_swarm/format/input_basis.hpp>
 
 namespace nash_swarm {
@@ -33,6 +34,11 @@ class ErrorFeedback {
   /// @tparam Moment second moments such as InputMoment or GroupMoment
   template <class Moment>
   ErrorFeedback(const Moment& moment, const InputBasis& basis)
+      : ErrorFeedback(moment, basis, on_this_thread) {}
+
+  /// The same, shared out by an executor; the result does not depend on it.
+  template <class Moment, Executor E>
+  ErrorFeedback(const Moment& moment, const InputBasis& basis, E& executor)
       : channels_(basis.padded_features()), weight_(channels_, 1.0) {
     if (moment.in_features() != basis.in_features()) {
       throw Error(moment.name(), "moments of " + std::to_string(moment.in_features()) +
@@ -44,7 +50,7 @@ class ErrorFeedback {
     if (largest < std::numeric_limits<double>::min()) return;  // zeros
     // In units of a power of 4, whose root is exact, float32 holds moments of any size.
     const int exponent = std::ilogb(largest) / 2 * 2;
-    Moments damped = rotated(moment, basis, std::ldexp(1.0, -exponent));
+    Moments damped = rotated(moment, basis, std::ldexp(1.0, -exponent), executor);
     const double mean = damped.trace() / static_cast<double>(channels_);
     double damping = 0.0;
     double next = std::max(1.0 / std::sqrt(static_cast<double>(moment.count())), 1e-4);
@@ -55,7 +61,7 @@ class ErrorFeedback {
       }
       damped.diagonal().array() += mean * (next - damping);
       damping = std::exchange(next, 10.0 * next);
-    } while (!factorise(damped, exponent));
+    } while (!factorise(damped, exponent, executor));
   }
 
   std::size_t channels() const noexcept { return channels_; }
@@ -71,6 +77,20 @@ class ErrorFeedback {
 
  private:
   using Moments = Eigen::MatrixXd;
+
+  static constexpr SerialExecutor on_this_thread{};
+  /// Channels of a task.
+  static constexpr std::size_t band_channels = 128;
+
+  /// Calls `body(begin, end)` for bands of [first, last).
+  template <Executor E, class Body>
+  static void for_each_band(std::size_t first, std::size_t last, E& executor, const Body& body) {
+    const std::size_t bands = (last - first + band_channels - 1) / band_channels;
+    executor.run(bands, [&](std::size_t task) {
+      const std::size_t begin = first + task * band_channels;
+      body(begin, std::min(last, begin + band_channels));
+    });
+  }
 
   static Eigen::Index index(std::size_t value) noexcept { return static_cast<Eigen::Index>(value); }
 
@@ -93,52 +113,89 @@ class ErrorFeedback {
   }
 
   /// RᵀHR times a factor: both sides of H in the basis.
-  template <class Moment>
-  static Moments rotated(const Moment& moment, const InputBasis& basis, double factor) {
+  template <class Moment, Executor E>
+  static Moments rotated(const Moment& moment, const InputBasis& basis, double factor,
+                         E& executor) {
     const std::size_t in = basis.in_features();
     const std::size_t channels = basis.padded_features();
-    std::vector<float> row(in);
     std::vector<float> half(in * channels);  // H·R
-    for (std::size_t a = 0; a < in; ++a) {
-      for (std::size_t b = 0; b < in; ++b) row[b] = static_cast<float>(factor * moment(a, b));
-      to_basis_unscaled(basis, row.data(), 1, half.data() + a * channels);
-    }
+    for_each_band(0, in, executor, [&](std::size_t begin, std::size_t end) {
+      std::vector<float> row(in);
+      for (std::size_t a = begin; a < end; ++a) {
+        for (std::size_t b = 0; b < in; ++b) row[b] = static_cast<float>(factor * moment(a, b));
+        to_basis_unscaled(basis, row.data(), 1, half.data() + a * channels);
+      }
+    });
     Moments result(index(channels), index(channels));
-    std::vector<float> column(channels);
     const double scale =
         static_cast<double>(basis.rotation_scale()) * static_cast<double>(basis.rotation_scale());
-    for (std::size_t b = 0; b < channels; ++b) {
-      to_basis_unscaled(basis, half.data() + b, channels, column.data());
-      for (std::size_t a = 0; a < channels; ++a) {
-        result(index(a), index(b)) = scale * static_cast<double>(column[a]);
+    for_each_band(0, channels, executor, [&](std::size_t begin, std::size_t end) {
+      std::vector<float> column(channels);
+      for (std::size_t b = begin; b < end; ++b) {
+        to_basis_unscaled(basis, half.data() + b, channels, column.data());
+        for (std::size_t a = 0; a < channels; ++a) {
+          result(index(a), index(b)) = scale * static_cast<double>(column[a]);
+        }
       }
-    }
+    });
     return 0.5 * (result + result.transpose());
   }
 
   /// H = UDUᵀ with U unit upper triangular: the Cholesky factor of H in reversed order.
   /// @param damped H in units of 2^exponent
   /// @return false if H is not positive definite
-  template <class Matrix>  // so that the decomposition is compiled only where it is used
-  bool factorise(const Matrix& damped, int exponent) {
-    const Matrix reversed = damped.reverse();
-    const Eigen::LLT<Matrix> cholesky(reversed);
-    const Matrix lower = cholesky.matrixL();
-    if (cholesky.info() != Eigen::Success || !lower.allFinite()) return false;
+  template <class Matrix,
+            Executor E>  // so that the decomposition is compiled only where it is used
+  bool factorise(const Matrix& damped, int exponent, E& executor) {
+    Matrix lower = damped.reverse();
+    if (!take_root(lower, executor)) return false;
     factor_.resize(channels_ * channels_);
     reach_.resize(channels_);
     const std::size_t last = channels_ - 1;
     for (std::size_t j = 0; j < channels_; ++j) {
       const double pivot = lower(index(last - j), index(last - j));
       weight_[j] = std::ldexp(pivot * pivot, exponent);
-      // Column j of U holds what the errors of i < j add to the target of j.
-      for (std::size_t i = 0; i < j; ++i) {
-        const double share = lower(index(last - i), index(last - j)) / pivot;
-        factor_[i * channels_ + j] = static_cast<float>(share);
-        reach_[i] += share * share / static_cast<double>(channels_);
-      }
     }
+    for_each_band(0, channels_, executor, [&](std::size_t begin, std::size_t end) {
+      // Column j of U holds what the errors of i < j add to the target of j.
+      for (std::size_t j = begin + 1; j < channels_; ++j) {
+        const double pivot = lower(index(last - j), index(last - j));
+        for (std::size_t i = begin; i < std::min(j, end); ++i) {
+          const double share = lower(index(last - i), index(last - j)) / pivot;
+          factor_[i * channels_ + j] = static_cast<float>(share);
+          reach_[i] += share * share / static_cast<double>(channels_);
+        }
+      }
+    });
     return true;
+  }
+
+  /// Replaces the lower triangle of a matrix by its Cholesky factor, band of columns after band.
+  /// @return false if the matrix is not positive definite
+  template <class Matrix, Executor E>
+  static bool take_root(Matrix& matrix, E& executor) {
+    const auto channels = static_cast<std::size_t>(matrix.rows());
+    bool finite = true;
+    for (std::size_t first = 0; first < channels && finite; first += band_channels) {
+      const std::size_t next = std::min(channels, first + band_channels);
+      const Eigen::Index width = index(next - first);
+      const auto rows_of_band = [&](std::size_t begin, std::size_t end) {
+        return matrix.block(index(begin), index(first), index(end - begin), width);
+      };
+      auto corner = rows_of_band(first, next);
+      const Eigen::LLT<Matrix> root(corner);
+      corner = root.matrixL();
+      finite = root.info() == Eigen::Success && corner.allFinite();
+      for_each_band(next, channels, executor, [&](std::size_t begin, std::size_t end) {
+        auto below = rows_of_band(begin, end);
+        root.matrixU().template solveInPlace<Eigen::OnTheRight>(below);
+      });
+      for_each_band(next, channels, executor, [&](std::size_t begin, std::size_t end) {
+        matrix.block(index(begin), index(next), index(end - begin), index(end - next)).noalias() -=
+            rows_of_band(begin, end) * rows_of_band(next, end).transpose();
+      });
+    }
+    return finite;
   }
 
   std::size_t channels_;

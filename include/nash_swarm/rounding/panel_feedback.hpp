@@ -32,9 +32,13 @@ class PanelFeedback {
   PanelFeedback(const MatrixCalibration& calibration, const InputBasis& basis,
                 std::size_t out_features, E& executor) {
     own_.resize(calibration.groups());
-    executor.run(own_.size(), [&](std::size_t group) {
-      own_[group] = std::make_unique<ErrorFeedback>(GroupMoment(calibration, group), basis);
-    });
+    if (own_.size() == 1) {
+      own_[0] = std::make_unique<ErrorFeedback>(GroupMoment(calibration, 0), basis, executor);
+    } else {
+      executor.run(own_.size(), [&](std::size_t group) {
+        own_[group] = std::make_unique<ErrorFeedback>(GroupMoment(calibration, group), basis);
+      });
+    }
     for (const auto& feedback : own_) groups_.push_back(nullptr_if_none(*feedback));
     for (std::size_t p = 0; p < panel_count(out_features); ++p) {
       const std::size_t middle = std::min(out_features - 1, p * panel_rows + panel_rows / 2);
