@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <nash_swarm/core/aligned_buffer.hpp>
+#include <nash_swarm/core/float_product.hpp>
 
 #include "gpt2/eigen_view.hpp"
 
@@ -31,6 +32,19 @@ float exponentiate(std::span<float> scores, std::size_t visible, float scale) {
   return row.sum();
 }
 
+/// c = ab
+void multiply(TensorView<const float, 2> a, TensorView<const float, 2> b, TensorView<float, 2> c) {
+  constexpr std::size_t few_rows = 8;  // memory-bound: b had better not be copied
+  if (a.extent(0) > few_rows) {
+    eigen_matrix(c).setZero();
+    nash_swarm::add_product(a, b, c);
+  } else if (b.stride(1) == 1) {
+    eigen_matrix(c).noalias() = eigen_matrix(a) * eigen_matrix(b);
+  } else {
+    eigen_matrix(c).noalias() = eigen_matrix(a) * eigen_matrix(b.transposed()).transpose();
+  }
+}
+
 /// One head of one sequence: queries and out [length, d], keys and values [past + length, d].
 void attend(TensorView<const float, 2> queries, TensorView<const float, 2> keys,
             TensorView<const float, 2> values, TensorView<float, 2> out) {
@@ -44,18 +58,55 @@ void attend(TensorView<const float, 2> queries, TensorView<const float, 2> keys,
     const std::size_t seen = past + end;  // keys that the last query of the tile sees
     const TensorView<float, 2> scores =
         TensorView<float, 2>(buffer.data(), {end - begin, stride}).slice(1, 0, seen);
-    MatrixMap probabilities = eigen_matrix(scores);
-    MatrixMap result = eigen_matrix(out.slice(0, begin, end));
-    probabilities.noalias() = eigen_matrix(queries.slice(0, begin, end)) *
-                              eigen_matrix(keys.slice(0, 0, seen)).transpose();
+    multiply(queries.slice(0, begin, end), keys.slice(0, 0, seen).transposed(), scores);
     Eigen::Array<float, Eigen::Dynamic, 1, 0, static_cast<int>(query_tile), 1> sums(
         eigen_index(end - begin));
     for (std::size_t query = begin; query < end; ++query) {
       const std::span<float> row(buffer.data() + (query - begin) * stride, round_up(seen));
       sums(eigen_index(query - begin)) = exponentiate(row, past + query + 1, scale);
     }
-    result.noalias() = probabilities * eigen_matrix(values.slice(0, 0, seen));
-    result.array().colwise() /= sums;
+    const TensorView<float, 2> result = out.slice(0, begin, end);
+    multiply(scores, values.slice(0, 0, seen), result);
+    eigen_matrix(result).array().colwise() /= sums;
+  }
+}
+
+/// Gradients of one head of one sequence, [length, d] each, query tile by query tile: what no query
+/// of a tile sees is left out, and the scores of a tile stay in the cache.
+void attend_backward(TensorView<const float, 2> queries, TensorView<const float, 2> keys,
+                     TensorView<const float, 2> values, TensorView<const float, 2> dout,
+                     TensorView<float, 2> dqueries, TensorView<float, 2> dkeys,
+                     TensorView<float, 2> dvalues) {
+  const std::size_t length = queries.extent(0);
+  const float scale = 1.0f / std::sqrt(static_cast<float>(queries.extent(1)));
+  const std::size_t stride = round_up(length);
+  const std::size_t rows = std::min(query_tile, length);
+  AlignedBuffer<float> buffers[2] = {AlignedBuffer<float>(rows * stride),
+                                     AlignedBuffer<float>(rows * stride)};
+  eigen_matrix(dkeys).setZero();
+  eigen_matrix(dvalues).setZero();
+  for (std::size_t begin = 0; begin < length; begin += query_tile) {
+    const std::size_t end = std::min(begin + query_tile, length);
+    const auto tile = [&](auto view) { return view.slice(0, begin, end); };
+    const auto seen = [&](auto view) { return view.slice(0, 0, end); };
+    const auto scores_in = [&](AlignedBuffer<float>& buffer) {
+      return TensorView<float, 2>(buffer.data(), {end - begin, stride}).slice(1, 0, end);
+    };
+    const TensorView<float, 2> probabilities = scores_in(buffers[0]);
+    const TensorView<float, 2> dscores = scores_in(buffers[1]);
+    multiply(tile(queries), seen(keys).transposed(), probabilities);
+    multiply(tile(dout), seen(values).transposed(), dscores);
+    for (std::size_t query = begin; query < end; ++query) {
+      const std::span<float> whole(probabilities.data() + (query - begin) * stride, round_up(end));
+      const float sum = exponentiate(whole, query + 1, scale);
+      RowMap p = eigen_row(row_of(probabilities, query - begin));
+      RowMap dp = eigen_row(row_of(dscores, query - begin));
+      p /= sum;
+      dp = scale * p * (dp - (p * dp).sum());
+    }
+    nash_swarm::add_product(probabilities.transposed(), tile(dout), seen(dvalues));
+    nash_swarm::add_product(dscores.transposed(), tile(queries), seen(dkeys));
+    multiply(dscores, seen(keys), tile(dqueries));
   }
 }
 
@@ -79,25 +130,10 @@ void causal_attention_gradient(TensorView<const float, 2> queries, TensorView<co
                                TensorView<float, 2> dkeys, TensorView<float, 2> dvalues,
                                nash_swarm::ThreadPool& pool) {
   const std::size_t d = queries.extent(1) / heads;
-  const float scale = 1.0f / std::sqrt(static_cast<float>(d));
   pool.run(heads, [&](std::size_t index) {
-    const auto head = [&](auto view) {
-      return eigen_matrix(view.slice(1, index * d, (index + 1) * d));
-    };
-    RowMajorMatrix probabilities = scale * (head(queries) * head(keys).transpose());
-    for (Eigen::Index row = 0; row < probabilities.rows(); ++row) {
-      auto seen = probabilities.row(row).head(row + 1).array();
-      seen = (seen - seen.maxCoeff()).exp();
-      seen /= seen.sum();
-      probabilities.row(row).tail(probabilities.cols() - row - 1).setZero();
-    }
-    head(dvalues).noalias() = probabilities.transpose() * head(dout);
-    const RowMajorMatrix by_probability = head(dout) * head(values).transpose();
-    const Eigen::VectorXf means = probabilities.cwiseProduct(by_probability).rowwise().sum();
-    const RowMajorMatrix scores =
-        scale * probabilities.cwiseProduct(by_probability.colwise() - means);
-    head(dqueries).noalias() = scores * head(keys);
-    head(dkeys).noalias() = scores.transpose() * head(queries);
+    const auto head = [&](auto view) { return view.slice(1, index * d, (index + 1) * d); };
+    attend_backward(head(queries), head(keys), head(values), head(dout), head(dqueries),
+                    head(dkeys), head(dvalues));
   });
 }
 

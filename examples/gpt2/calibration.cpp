@@ -31,7 +31,7 @@ using Sources = std::vector<std::shared_ptr<const WeightSource>>;
 using Moments = std::map<std::string, std::shared_ptr<MatrixMoments>>;
 
 /// Part of every fingerprint: another number wherever the same text gives other moments.
-constexpr std::uint64_t moments_version = 1;
+constexpr std::uint64_t moments_version = 2;
 
 /// Rows that share gradient moments: each head's queries, keys and values have their own.
 std::size_t rows_of_group(const Config& config, const WeightSource& matrix) {

@@ -11,9 +11,11 @@
 #include <random>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "examples/tiny_model.hpp"
+#include "gpt2/attention.hpp"
 #include "gpt2/baseline_source.hpp"
 #include "gpt2/checkpoint.hpp"
 #include "gpt2/loss.hpp"
@@ -245,6 +247,67 @@ TEST_CASE("backward: the same gradients for any number of threads") {
   for (const auto& [name, gradient] : expected) {
     const TensorView<const float, 2> other = found.at(name).view();
     CHECK(std::equal(other.data(), other.data() + other.size(), gradient.view().data()));
+  }
+}
+
+TEST_CASE("backward: the gradient of attention is the slope along any direction") {
+  constexpr std::size_t length = 150, heads = 2, d = 5, width = heads * d;  // three query tiles
+  using Doubles = std::vector<double>;
+  const auto random = [](unsigned seed) {
+    std::mt19937_64 engine(seed);
+    std::normal_distribution<float> normal;
+    FloatMatrix matrix(length, width);
+    for (std::size_t i = 0; i < length * width; ++i) matrix.view().data()[i] = normal(engine);
+    return matrix;
+  };
+  const FloatMatrix inputs[] = {random(1), random(2), random(3)};  // queries, keys, values
+  const FloatMatrix dout = random(4);
+  // Σ dout · attention, by definition, with one of the inputs moved along a direction.
+  const auto loss = [&](std::size_t moved, const FloatMatrix& direction, double step) {
+    Doubles x[3];
+    for (std::size_t i = 0; i < 3; ++i) {
+      for (std::size_t at = 0; at < length * width; ++at) {
+        const auto along = static_cast<double>(direction.view().data()[at]);
+        x[i].push_back(static_cast<double>(inputs[i].view().data()[at]) +
+                       (i == moved ? step * along : 0.0));
+      }
+    }
+    double sum = 0.0;
+    for (std::size_t head = 0; head < width; head += d) {
+      for (std::size_t query = 0; query < length; ++query) {
+        double all = 0.0, weighted = 0.0;
+        for (std::size_t key = 0; key <= query; ++key) {
+          double score = 0.0, value = 0.0;
+          for (std::size_t c = head; c < head + d; ++c) {
+            score += x[0][query * width + c] * x[1][key * width + c];
+            value += x[2][key * width + c] * static_cast<double>(dout.view()(query, c));
+          }
+          const double weight = std::exp(score / std::sqrt(static_cast<double>(d)));
+          all += weight;
+          weighted += weight * value;
+        }
+        sum += weighted / all;
+      }
+    }
+    return sum;
+  };
+  FloatMatrix gradients[] = {random(5), random(6), random(7)};  // overwritten
+  ThreadPool pool(2);
+  gpt2::causal_attention_gradient(inputs[0].view(), inputs[1].view(), inputs[2].view(), heads,
+                                  dout.view(), gradients[0].view(), gradients[1].view(),
+                                  gradients[2].view(), pool);
+  for (std::size_t moved = 0; moved < 3; ++moved) {
+    CAPTURE(moved);
+    const FloatMatrix direction = random(8 + static_cast<unsigned>(moved));
+    constexpr double step = 1e-4;
+    const double slope =
+        (loss(moved, direction, step) - loss(moved, direction, -step)) / (2.0 * step);
+    double expected = 0.0;
+    for (std::size_t i = 0; i < length * width; ++i) {
+      expected += static_cast<double>(std::as_const(gradients[moved]).view().data()[i]) *
+                  static_cast<double>(direction.view().data()[i]);
+    }
+    CHECK(expected == doctest::Approx(slope).epsilon(1e-4));
   }
 }
 
