@@ -198,6 +198,8 @@ FinishResult finish(const Checkpoint& checkpoint, std::vector<PackedMatrix> matr
   Batches batches = split(tokens, std::min(checkpoint.config().n_ctx, tokens.size()));
   if (batches.training.empty()) return result;
   const std::size_t steps = step_count(batches.training, checkpoint.parameter_count());
+  // The float model need not run over batches that no step comes to.
+  if (steps < batches.training.size()) batches.training.resize(steps);
   Descent descent(checkpoint, result.matrices, std::move(batches), pool);
   result.tensors = descent.run(steps, result, observer);
   for (PackedMatrix& matrix : result.matrices) {
