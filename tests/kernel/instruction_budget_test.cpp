@@ -30,17 +30,28 @@ struct Budget {
   double instructions;
 };
 constexpr InstructionSet avx2 = InstructionSet::avx2;
+constexpr InstructionSet avx512 = InstructionSet::avx512;
 constexpr Budget budgets[] = {
-    {"b1_l4", avx2, 19.3},       {"b2_l2", avx2, 16.0},     {"b2_l4", avx2, 18.2},
-    {"b3_l3", avx2, 22.6},       {"b3_l4", avx2, 25.9},     {"b4_l4", avx2, 16.6},
-    {"b1_l6", avx2, 46.3},       {"b2_l6", avx2, 44.1},     {"b3_l6", avx2, 53.0},
-    {"b4_l6", avx2, 47.3},       {"b2_l8", avx2, 131.4},    {"b3_l8", avx2, 140.7},
-    {"b4_l8", avx2, 126.7},      {"b1_l12", avx2, 35.3},    {"b2_l12", avx2, 32.4},
-    {"b3_l12", avx2, 40.7},      {"b4_l12", avx2, 27.4},    {"b2_hash16", avx2, 37.1},
-    {"b2.5_hash16", avx2, 41.0}, {"b3_hash16", avx2, 40.2}, {"b4_hash16", avx2, 37.3},
-    {"b2_hash32", avx2, 57.3},   {"b3_hash32", avx2, 61.8}, {"b3.5_hash32", avx2, 63.8},
-    {"b4_hash32", avx2, 58.0},   {"linear5", avx2, 22.2},   {"linear6", avx2, 22.3},
-    {"linear8", avx2, 16.6},     {"raw16", avx2, 52.1}};
+    {"b1_l4", avx2, 17.9},       {"b2_l2", avx2, 15.1},         {"b2_l4", avx2, 17.1},
+    {"b3_l3", avx2, 21.3},       {"b3_l4", avx2, 25.0},         {"b4_l4", avx2, 15.3},
+    {"b1_l6", avx2, 43.8},       {"b2_l6", avx2, 41.6},         {"b3_l6", avx2, 50.8},
+    {"b4_l6", avx2, 42.5},       {"b2_l8", avx2, 134.4},        {"b3_l8", avx2, 143.0},
+    {"b4_l8", avx2, 129.7},      {"b1_l12", avx2, 35.0},        {"b2_l12", avx2, 31.5},
+    {"b3_l12", avx2, 41.0},      {"b4_l12", avx2, 27.0},        {"b2_hash16", avx2, 38.0},
+    {"b2.5_hash16", avx2, 44.4}, {"b3_hash16", avx2, 43.2},     {"b4_hash16", avx2, 38.5},
+    {"b2_hash32", avx2, 58.1},   {"b3_hash32", avx2, 63.8},     {"b3.5_hash32", avx2, 67.0},
+    {"b4_hash32", avx2, 59.5},   {"linear5", avx2, 21.5},       {"linear6", avx2, 21.9},
+    {"linear8", avx2, 15.5},     {"raw16", avx2, 57.1},         {"b1_l4", avx512, 6.5},
+    {"b2_l2", avx512, 5.7},      {"b2_l4", avx512, 6.8},        {"b3_l3", avx512, 8.3},
+    {"b3_l4", avx512, 8.8},      {"b4_l4", avx512, 5.9},        {"b1_l6", avx512, 7.2},
+    {"b2_l6", avx512, 7.2},      {"b3_l6", avx512, 9.9},        {"b4_l6", avx512, 8.4},
+    {"b2_l8", avx512, 13.5},     {"b3_l8", avx512, 16.1},       {"b4_l8", avx512, 12.4},
+    {"b1_l12", avx512, 10.7},    {"b2_l12", avx512, 10.4},      {"b3_l12", avx512, 11.6},
+    {"b4_l12", avx512, 11.2},    {"b2_hash16", avx512, 11.9},   {"b2.5_hash16", avx512, 12.2},
+    {"b3_hash16", avx512, 12.1}, {"b4_hash16", avx512, 12.2},   {"b2_hash32", avx512, 22.4},
+    {"b3_hash32", avx512, 22.5}, {"b3.5_hash32", avx512, 22.9}, {"b4_hash32", avx512, 22.7},
+    {"linear5", avx512, 8.4},    {"linear6", avx512, 8.2},      {"linear8", avx512, 5.1},
+    {"raw16", avx512, 52.9}};
 
 /// Of the product of one panel of so many channels with one token.
 std::optional<std::size_t> instructions_of(const Budget& budget, std::size_t channels) {
@@ -48,8 +59,8 @@ std::optional<std::size_t> instructions_of(const Budget& budget, std::size_t cha
       nash_swarm::panel_rows, std::make_shared<nash_swarm::InputBasis>("x", channels, 256, 1),
       [&](auto, auto) { return nash_swarm::format_index(budget.format); }, 1);
   const auto inputs = support::random_inputs(1, channels, 2);
-  const nash_swarm::Activations x = nash_swarm::quantize_activations(
-      matrix.basis(), support::rows_of(inputs, channels), serial);
+  const nash_swarm::Activations x =
+      nash_swarm::quantize_activations(matrix.basis(), support::rows_of(inputs, channels), serial);
   float outputs[nash_swarm::panel_rows];
   const nash_swarm::TensorView<float, 2> y{outputs, {1, nash_swarm::panel_rows}};
   const auto product = nash_swarm::detail::panel_product_for(budget.set);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -13,6 +14,7 @@
 #include <nash_swarm/core/tensor_view.hpp>
 #include <nash_swarm/format/packed_matrix.hpp>
 #include <nash_swarm/kernel/activation.hpp>
+#include <nash_swarm/kernel/placed_index.hpp>
 #include <nash_swarm/kernel/portable/panel_product.hpp>
 #include <nash_swarm/kernel/window_index.hpp>
 
@@ -24,6 +26,34 @@
 
 namespace nash_swarm {
 namespace detail {
+
+/// How codes are asked for before their turn: a line in so many bytes, or none if it is 0, kept in
+/// near caches as the compiler counts them (3: all).
+struct ReadAhead {
+  std::size_t step;
+  int locality;
+};
+
+/// What kernels read of a row of codes.
+struct RowInputs {
+  LaneInputs codes;
+  const std::int32_t* block_sums;
+  const float* scales;
+  std::size_t blocks_per_scale;
+
+  /// The codes from a block on.
+  LaneInputs from(std::size_t block) const noexcept {
+    return {codes.lanes + block * block_channels, codes.pairs + 2 * block * block_channels};
+  }
+  /// The sum of the codes of one to four blocks. (As a loop its end would be guessed wrong.)
+  std::int32_t sum(std::size_t first, std::size_t count) const noexcept {
+    std::int32_t sum = block_sums[first];
+    if (count > 1) sum += block_sums[first + 1];
+    if (count > 2) sum += block_sums[first + 2];
+    if (count > 3) sum += block_sums[first + 3];
+    return sum;
+  }
+};
 
 /// The product of a panel with a tile of tokens, once per instruction set. Sums of a run are exact
 /// in integers: at most 256 products of |weight byte| ≤ 255 (two of 7 bits for a hash, 16 bits for

@@ -69,6 +69,7 @@ template <unsigned Bits>
 struct LaneFigures<ScalarCode<Bits>> {
   static constexpr IndexShape shape = scalar_shape(Bits);
   static constexpr IndexUse use = IndexUse::table;
+  static constexpr unsigned window_bits = Bits;
   static constexpr std::size_t entries = 16;
   static constexpr int offset = 64;
 };
@@ -87,6 +88,7 @@ struct LaneFigures<TableCode<Bits, WindowBits>> {
   static constexpr IndexUse use = Bits == 4 && WindowBits == 6   ? IndexUse::window
                                   : Bits == 3 && WindowBits == 4 ? IndexUse::filled
                                                                  : IndexUse::table;
+  static constexpr unsigned window_bits = WindowBits;
   static constexpr std::size_t entries = std::size_t{1} << WindowBits;
   static constexpr int offset = 64;
 };
