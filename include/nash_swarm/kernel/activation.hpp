@@ -47,6 +47,7 @@ class Activations {
         rows_per_token_(bits == ActivationBits::eight ? 1 : 2),
         channels_(basis.padded_features()),
         block_(basis.scale_block()),
+        scales_per_row_(channels_ / block_),
         basis_fingerprint_(basis.fingerprint()),
         memory_(bytes()) {}
 
@@ -81,17 +82,17 @@ class Activations {
             at<std::int32_t>(sums_place()) + first / block_channels};
   }
   float* scales(std::size_t row) noexcept {
-    return at<float>(scales_place()) + row * (channels_ / block_);
+    return at<float>(scales_place()) + row * scales_per_row_;
   }
   const float* scales(std::size_t row) const noexcept {
-    return at<float>(scales_place()) + row * (channels_ / block_);
+    return at<float>(scales_place()) + row * scales_per_row_;
   }
 
  private:
   std::size_t bytes() const {
     const std::size_t row_bytes = 3 * channels_ +
                                   channels_ / block_channels * sizeof(std::int32_t) +
-                                  channels_ / block_ * sizeof(float);
+                                  scales_per_row_ * sizeof(float);
     if (tokens_ > std::numeric_limits<std::size_t>::max() / rows_per_token_ / row_bytes) {
       throw Error("activations", std::to_string(tokens_) + " tokens of " +
                                      std::to_string(channels_) + " channels overflow");
@@ -119,6 +120,7 @@ class Activations {
   std::size_t rows_per_token_;
   std::size_t channels_;
   std::size_t block_;
+  std::size_t scales_per_row_;
   std::uint64_t basis_fingerprint_;
   AlignedBuffer<std::byte> memory_;
 };
