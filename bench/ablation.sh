@@ -5,7 +5,7 @@
 #   bench/ablation.sh PROGRAMS TEXT [SEEDS] [TOKENS]
 set -euo pipefail
 program=$1/quantize_gpt2 text=$2 seeds=${3:-0 1 2} tokens=${4:-32768}
-pieces=(feedback gradients windows rotation measured cells)
+pieces=(feedback gradients windows rotation order measured cells)
 valid=$(dirname "$0")/../examples/data/valid.txt
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

@@ -174,18 +174,20 @@ class Descent {
 };
 
 /// The matrix with its row scales multiplied by factors.
+/// @param factors of the rows in their natural order
 PackedMatrix with_factors(const PackedMatrix& matrix, const std::vector<float>& factors) {
   struct Storage {
     PackedMatrix matrix;
     std::vector<BFloat16> row_scales;
   };
   auto storage = std::make_shared<Storage>(Storage{matrix, {}});
-  for (std::size_t row = 0; row < factors.size(); ++row) {
+  for (std::size_t position = 0; position < factors.size(); ++position) {
+    const float factor = factors[matrix.row_order().row_at(position)];
     storage->row_scales.push_back(
-        nash_swarm::to_bfloat16(nash_swarm::to_float(matrix.row_scales()[row]) * factors[row]));
+        nash_swarm::to_bfloat16(nash_swarm::to_float(matrix.row_scales()[position]) * factor));
   }
   return PackedMatrix({matrix.name(), matrix.out_features(), matrix.shared_basis(), matrix.codes(),
-                       storage->row_scales, matrix.run_table(), storage});
+                       storage->row_scales, matrix.run_table(), matrix.row_order_bytes(), storage});
 }
 
 }  // namespace

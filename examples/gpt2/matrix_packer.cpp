@@ -3,10 +3,10 @@
 #include <cstddef>
 #include <span>
 #include <utility>
+#include <vector>
 
 #include <nash_swarm/core/fingerprint.hpp>
 #include <nash_swarm/model/pack.hpp>
-#include <nash_swarm/rounding/nearest.hpp>
 
 namespace gpt2 {
 
@@ -18,7 +18,8 @@ nash_swarm::MatrixCalibration MatrixPacker::used_calibration(
 nash_swarm::PackedMatrix MatrixPacker::pack(const nash_swarm::MatrixPlan& plan) const {
   const FloatMatrix weights = read_matrix(*checkpoint_.matrix(plan.name), pool_);
   if (!pieces_.feedback) {
-    return nash_swarm::round_to_nearest(plan.name, weights.view(), plan.basis, plan.cells, pool_);
+    const nash_swarm::InputMoment nothing(plan.name, plan.in_features);
+    return nash_swarm::pack(weights.view(), plan, nothing, pool_);
   }
   const auto moments = calibration_.moments(plan.name);
   return nash_swarm::pack(weights.view(), plan, used_calibration(*moments), pool_);
@@ -43,6 +44,8 @@ std::uint64_t MatrixPacker::fingerprint(const nash_swarm::MatrixPlan& plan) cons
   fingerprint.add(std::uint64_t{pieces_.feedback});
   fingerprint.add(std::uint64_t{pieces_.gradients});
   fingerprint.add(std::as_bytes(std::span(plan.basis->permutation())));
+  const std::vector<std::uint8_t> order = nash_swarm::encode_row_order(plan.order);
+  fingerprint.add(std::as_bytes(std::span(order)));
   for (std::size_t p = 0; p < plan.cells.panels(); ++p) {
     fingerprint.add(std::as_bytes(plan.cells.panel(p)));
   }

@@ -14,6 +14,7 @@ struct Pieces {
   bool gradients = true;  ///< moments of gradients beside those of inputs
   bool windows = true;    ///< window codes; without them scalar codes only
   bool rotation = true;   ///< Hadamard transform of the channels
+  bool order = true;      ///< rows sorted by sensitivity where that pays
   bool measured = true;   ///< payoffs corrected by the measured loss of every matrix alone
   bool cells = true;      ///< a format for every cell; without, one for every matrix
   bool finish = true;     ///< row scales, biases and norms tuned once codes are fixed
@@ -27,8 +28,8 @@ struct PieceName {
 inline constexpr PieceName piece_names[] = {
     {"feedback", &Pieces::feedback}, {"gradients", &Pieces::gradients},
     {"windows", &Pieces::windows},   {"rotation", &Pieces::rotation},
-    {"measured", &Pieces::measured}, {"cells", &Pieces::cells},
-    {"finish", &Pieces::finish},
+    {"order", &Pieces::order},       {"measured", &Pieces::measured},
+    {"cells", &Pieces::cells},       {"finish", &Pieces::finish},
 };
 
 /// All pieces but those named.

@@ -81,16 +81,34 @@ void Quantizer::calibrate(std::span<const std::int32_t> tokens, const WeightProg
   const auto matrices = matrices_in_scope(checkpoint_, scope_);
   tokens_.assign(tokens.begin(), tokens.end());
   calibration_.gather(tokens, window, store_, progress);
+  const auto orders = given_orders();
   for (std::size_t m = 0; m < matrices.size(); ++m) {
     const std::string& name = matrices[m]->name();
     const FloatMatrix weights = read_matrix(*matrices[m], pool_);
     const auto moments = this->moments(name);
-    model_.add(name, weights.view(), packer_.used_calibration(*moments), matrices_[m].basis, pool_);
+    model_.add(name, weights.view(), packer_.used_calibration(*moments), matrices_[m].basis, pool_,
+               1.0, orders[m]);
+    matrices_[m].order = model_.matrices()[m].payoff.order;
   }
+  smallest_ = nash_swarm::packed_model_sizes(nash_swarm::smallest_plan(matrices_, rules_), others_);
   if (!pieces_.measured) return;
   correct_payoffs(
       calibration_windows(tokens, window, measuring_tokens(matrices.size(), weights_, 1536)),
       window);
+}
+
+std::vector<std::optional<nash_swarm::RowOrder>> Quantizer::given_orders() const {
+  std::vector<std::string> names;
+  for (const nash_swarm::MatrixPlan& matrix : matrices_) names.push_back(matrix.name);
+  const std::vector<std::vector<std::uint32_t>> formats = allowed_formats(rules_, names);
+  std::vector<std::optional<nash_swarm::RowOrder>> orders(matrices_.size());
+  for (std::size_t m = 0; m < orders.size(); ++m) {
+    // Rows that all have one format are alike in any order.
+    const bool choice = pieces_.order && pieces_.cells && formats[m].size() > 1;
+    if (!choice) orders[m] = nash_swarm::RowOrder();
+    if (!orders_.empty()) orders[m] = orders_.at(m);
+  }
+  return orders;
 }
 
 void Quantizer::correct_payoffs(std::span<const std::int32_t> tokens, std::size_t window) {

@@ -4,9 +4,11 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <nash_swarm/io/packed_model.hpp>
@@ -37,7 +39,8 @@ class Quantizer {
   /// Weights of the matrices in the scope.
   std::size_t weights() const noexcept { return weights_; }
 
-  /// Sizes of the smallest file that the rules allow; known before the calibration.
+  /// Sizes of the smallest file that the rules allow; before the calibration without the orders of
+  /// rows that it will find to pay.
   const nash_swarm::PackedModelSizes& smallest() const noexcept { return smallest_; }
 
   /// From now on keeps there what takes long, and takes from there what fits: moments, losses of
@@ -47,6 +50,10 @@ class Quantizer {
     store_ = store;
     packer_.use(store.folder);
   }
+
+  /// Leaves rows in the orders of an earlier plan, whatever pays; before the calibration.
+  /// @param orders one for each matrix of the scope
+  void keep_orders(std::vector<nash_swarm::RowOrder> orders) { orders_ = std::move(orders); }
 
   /// Runs the float model over windows of `tokens`, forth and back, and gathers what the matrices
   /// read and the gradients of their weights, then what every format would cost and lose.
@@ -75,7 +82,8 @@ class Quantizer {
   nash_swarm::Plan plan_of(const std::vector<nash_swarm::CellMap>& cells, std::uint64_t budget,
                            double price, std::span<const double> y = {}) const;
 
-  /// The matrices of the scope with their bases; their cells are empty.
+  /// The matrices of the scope with their bases and, once they are calibrated, the orders of their
+  /// rows; their cells are empty.
   const std::vector<nash_swarm::MatrixPlan>& matrices() const noexcept { return matrices_; }
 
   /// What the game knows of the matrices, once they are calibrated.
@@ -105,6 +113,8 @@ class Quantizer {
   }
 
  private:
+  /// Orders of rows that are not for the calibration to decide, one for each matrix.
+  std::vector<std::optional<nash_swarm::RowOrder>> given_orders() const;
   /// Replaces what is assumed of the importance of every matrix, and of how they disturb each
   /// other, by what is measured.
   void correct_payoffs(std::span<const std::int32_t> tokens, std::size_t window);
@@ -120,6 +130,7 @@ class Quantizer {
   Pieces pieces_;
   std::size_t weights_ = 0;
   std::vector<nash_swarm::MatrixPlan> matrices_;
+  std::vector<nash_swarm::RowOrder> orders_;  // to be kept; empty for none
   std::vector<nash_swarm::OtherTensor> others_;
   nash_swarm::PackedModelSizes smallest_;
   nash_swarm::Model model_;

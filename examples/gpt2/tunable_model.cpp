@@ -87,8 +87,8 @@ TunableModel::TunableModel(const Checkpoint& checkpoint, std::span<const PackedM
                             });
   for (const PackedMatrix& packed : matrices) {
     add(packed.name() + ".row_scales", matrices_.at(packed.name()).factors,
-        [scales = packed.row_scales()](std::size_t row, float factor) {
-          const float scale = nash_swarm::to_float(scales[row]);
+        [scales = packed.row_scales(), order = packed.row_order()](std::size_t row, float factor) {
+          const float scale = nash_swarm::to_float(scales[order.position_of(row)]);
           if (scale == 0.0f) return 1.0f;
           return nash_swarm::to_float(nash_swarm::to_bfloat16(scale * factor)) / scale;
         });

@@ -48,9 +48,9 @@ nash_swarm::Plan allocate_whole_matrices(const nash_swarm::Model& model,
   std::vector<double> losses;
   for (std::size_t m = 0; m < matrices.size(); ++m) {
     for (const std::uint32_t format : formats[m]) {
-      bytes.push_back(bases[m] +
-                      nash_swarm::stored_bytes(matrices[m].out_features,
-                                               in_one_format(matrices[m], format).cells));
+      bytes.push_back(bases[m] + nash_swarm::stored_bytes(matrices[m].out_features,
+                                                          in_one_format(matrices[m], format).cells,
+                                                          matrices[m].order));
       losses.push_back(model.matrices()[m].payoff.loss(format));
     }
     first.push_back(bytes.size());

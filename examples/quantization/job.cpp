@@ -110,6 +110,7 @@ void Job::check_plan() {
   if (!options_.plan.empty()) {
     stored_plan_ = nash_swarm::read_model_plan(options_.plan, gpt2::read_text_file(options_.plan),
                                                quantizer_->matrices());
+    quantizer_->keep_orders(stored_plan_->orders);
     packed_limits_ = {{}};
   } else {
     packed_limits_ = limits_.empty() ? std::vector<gpt2::SizeLimit>{{3.0, {}}} : limits_;

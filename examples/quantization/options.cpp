@@ -84,7 +84,7 @@ void Options::add_to(CLI::App& app) {
       ->capture_default_str();
   app.add_option("--without", without,
                  "Piece of the pipeline to leave out, to measure what it brings (repeatable): "
-                 "feedback, gradients, windows, rotation, measured, cells, finish");
+                 "feedback, gradients, windows, rotation, order, measured, cells, finish");
   app.add_option("--method", method, "How to quantize")
       ->check(
           CLI::IsMember({"nash_swarm", "rtn", "gptq", "awq", "hqq", "paper_uniform", "paper_nash"}))

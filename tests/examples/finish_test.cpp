@@ -19,6 +19,7 @@
 #include "gpt2/baseline_source.hpp"
 #include "gpt2/loss.hpp"
 #include "gpt2/tunable_model.hpp"
+#include "support/random_matrix.hpp"
 
 namespace {
 
@@ -34,7 +35,7 @@ using Tokens = std::vector<std::int32_t>;
 
 constexpr std::size_t context = 64;
 
-/// All matrices of the tiny model at 2 bits, rounded to nearest.
+/// All matrices of the tiny model at 2 bits, rounded to nearest, their rows in random orders.
 const std::vector<PackedMatrix>& packed() {
   static const std::vector<PackedMatrix> matrices = [] {
     ThreadPool pool(1);
@@ -46,10 +47,12 @@ const std::vector<PackedMatrix>& packed() {
       const nash_swarm::Format& format =
           nash_swarm::format_table[nash_swarm::format_index("b2_l2")];
       const nash_swarm::MatrixPlan plan{
-          matrix->name(), out, in,
+          matrix->name(),
+          out,
+          in,
           std::make_shared<const nash_swarm::InputBasis>(matrix->name() + ".input", in, 64, 1),
-          nash_swarm::CellMap(nash_swarm::panel_count(out), nash_swarm::block_count(in),
-                              format.id)};
+          nash_swarm::CellMap(nash_swarm::panel_count(out), nash_swarm::block_count(in), format.id),
+          support::random_row_order(out, in)};
       const FloatMatrix weights = gpt2::read_slice(*matrix, 0, out);
       made.push_back(nash_swarm::pack(weights.view(), plan, nothing, pool));
     }

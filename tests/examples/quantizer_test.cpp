@@ -184,6 +184,43 @@ TEST_CASE("quantizer: a finished file has the planned size and loses what the fi
   CHECK(files[0] == files[1]);
 }
 
+TEST_CASE("quantizer: rows have the orders that pay, or those of an earlier plan") {
+  ThreadPool pool(2);
+  const TemporaryFolder folder;
+  const std::uint64_t before =
+      Quantizer(tiny_checkpoint(), Scope::blocks, 1, pool).smallest().matrix_bytes;
+  const auto quantizer = quantizer_of(Scope::blocks, pool);
+  const Plan plan = quantizer->plan(Budget::bits(3.0));
+  std::vector<nash_swarm::RowOrder> orders;
+  std::uint64_t bytes = 0;
+  for (const nash_swarm::MatrixPlan& matrix : plan.matrices()) {
+    orders.push_back(matrix.order);
+    bytes += matrix.order.stored_bytes();
+  }
+  CHECK(bytes > 0);
+  CHECK(quantizer->smallest().matrix_bytes == before + bytes);
+  quantizer->write(plan, folder / "model", ignore);
+  const PackedModelFile file(folder / "model");
+  for (const nash_swarm::MatrixPlan& matrix : plan.matrices()) {
+    CHECK(file.find_matrix(matrix.name)->row_order() == matrix.order);
+  }
+  // A quantizer that has seen another text would find other orders.
+  const auto orders_found = [&](bool keep) {
+    Quantizer other(tiny_checkpoint(), Scope::blocks, 1, pool);
+    if (keep) other.keep_orders(orders);
+    other.calibrate(Tokens(64, 5), ignore);
+    std::vector<nash_swarm::RowOrder> found;
+    for (const nash_swarm::MatrixPlan& matrix : other.matrices()) found.push_back(matrix.order);
+    return found;
+  };
+  CHECK(orders_found(true) == orders);
+  CHECK(orders_found(false) != orders);
+  // Where the rules leave one format an order would be of no use.
+  Quantizer fixed(tiny_checkpoint(), Scope::blocks, 1, pool, {.fixed = {{"", "b3_l4"}}});
+  fixed.calibrate(Tokens(64, 5), ignore);
+  for (const auto& matrix : fixed.matrices()) CHECK(matrix.order.natural());
+}
+
 TEST_CASE("quantizer: another seed gives another file, its matrices of the same size") {
   const TemporaryFolder folder;
   ThreadPool pool(2);

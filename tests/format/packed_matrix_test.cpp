@@ -79,6 +79,23 @@ TEST_CASE("packed_matrix: stored bytes are codes, scales and runs and are foreto
   CHECK(nash_swarm::stored_bytes(rows, matrix.cells()) == matrix.stored_bytes());
 }
 
+TEST_CASE("packed_matrix: an order of the rows is stored, counted and checked") {
+  const nash_swarm::RowOrder order = support::random_row_order(rows, 3);
+  MatrixBytes bytes = good_bytes();
+  const std::size_t natural = support::packed(bytes, rows, basis()).stored_bytes();
+  bytes.row_order = nash_swarm::encode_row_order(order);
+  const PackedMatrix matrix = support::packed(bytes, rows, basis());
+  CHECK(matrix.row_order() == order);
+  CHECK(matrix.stored_bytes() == natural + 9);  // 33 times 2 bits
+  CHECK(nash_swarm::stored_bytes(rows, matrix.cells(), order) == matrix.stored_bytes());
+  MatrixBytes fewer = bytes;
+  fewer.row_order.pop_back();
+  CHECK(problem_of(fewer) == "row order: 8 bytes for 33 rows");
+  MatrixBytes beyond = bytes;
+  beyond.row_order.front() |= 3;  // there are but 3 panels
+  CHECK(problem_of(beyond) == "row order, row 0: panel 3 has no place for it");
+}
+
 TEST_CASE("packed_matrix: the storage lives as long as the matrix") {
   auto storage = std::make_shared<const MatrixBytes>(good_bytes());
   const std::weak_ptr<const MatrixBytes> watched = storage;

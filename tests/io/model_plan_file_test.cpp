@@ -35,14 +35,14 @@ nash_swarm::Certificate certificate() {
           .y = {0.1, -0.2}};
 }
 
-/// "q" of 3 panels with 5 blocks, and "k\"" of one cell.
+/// "q" of 3 panels with 5 blocks, its rows in an order, and "k\"" of one cell.
 Plan plan() {
   CellMap cells(3, 5, FormatId{4});
   for (std::size_t p = 0; p < 2; ++p) cells(p, 3) = FormatId{2};
   cells(2, 0) = FormatId{0};
-  return Plan(
-      {{"q", 33, 260, nullptr, cells}, {"k\"", 16, 64, nullptr, CellMap(1, 1, FormatId{16})}},
-      certificate());
+  return Plan({{"q", 33, 260, nullptr, cells, support::random_row_order(33, 2)},
+               {"k\"", 16, 64, nullptr, CellMap(1, 1, FormatId{16})}},
+              certificate());
 }
 
 std::string replaced(std::string text, const std::string& part, const std::string& by) {
@@ -56,12 +56,17 @@ TEST_CASE("model plan: the text is for people, and what is read is what was writ
   const std::string text = model_plan_text(plan());
   CHECK(contains(text, R"("q": {"shape": [33, 260], "cells": [
    [2, "b4_l4*3 b2_l2 b4_l4"],
-   [1, "pruned b4_l4*4"]]})"));
+   [1, "pruned b4_l4*4"]],
+   "row_panels": [)"));
+  CHECK(contains(text, R"([1, "raw16"]]}})"));
   const auto stored = nash_swarm::read_model_plan("p.json", text, plan().matrices());
   CHECK(stored.certificate == certificate());
   REQUIRE(stored.cells.size() == 2);
   CHECK(stored.cells[0] == plan().matrices()[0].cells);
   CHECK(stored.cells[1] == plan().matrices()[1].cells);
+  REQUIRE(stored.orders.size() == 2);
+  CHECK(stored.orders[0] == plan().matrices()[0].order);
+  CHECK(stored.orders[1].natural());
 }
 
 TEST_CASE("model plan: random cells come back") {
@@ -109,6 +114,13 @@ TEST_CASE("model plan: what does not fit the model or is no plan is named") {
   CHECK(contains(with("b4_l4*4", "b4_l4*3"), "more or fewer than 5 blocks"));
   CHECK(contains(with("b4_l4*4", "b4_l4*x"), "no number of blocks"));
   CHECK(contains(with("b4_l4*4", "b4_l4*0"), "no number of blocks"));
+  CHECK(contains(with("\"row_panels\": [", "\"row_panels\": [0,"), "no list of 33 numbers"));
+  CHECK(contains(with("\"row_panels\": [", "\"row_panels\": [],\"x\":["), "no list of 33 numbers"));
+  CHECK(contains(with("\"row_panels\": [", "\"row_panels\": 3,\"x\":["), "no list of 33 numbers"));
+  for (const char* wrong :
+       {"\"row_panels\": [3", "\"row_panels\": [-", "\"row_panels\": [99999999999"}) {
+    CHECK(contains(with("\"row_panels\": [", wrong), "'q': row order, row 0"));
+  }
   CHECK(contains(with("\"price\"", "\"cost\""), "certificate"));
   CHECK(contains(with("\"price\":7e-09", "\"price\":-1"), "price"));
   for (std::size_t size = 0; size + 1 < text.size(); ++size) message(text.substr(0, size));

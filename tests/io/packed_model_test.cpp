@@ -47,7 +47,8 @@ using support::serial;
 using Json = nlohmann::json;
 using Path = std::filesystem::path;
 
-/// Three small matrices: "q" and "k" read one rotated basis, "down" one that is permuted too.
+/// Three small matrices: "q" and "k" read one rotated basis, "down" one that is permuted too. The
+/// rows of "q" are in an order.
 /// Beside them stand a tensor of floats and a document.
 struct SmallModel {
   std::vector<MatrixPlan> plans;
@@ -62,6 +63,7 @@ struct SmallModel {
     add("q", 20, shared, {2, 3});
     add("k", 16, shared, {0});
     add("down", 5, permuted, {8, 2});
+    plans[0].order = support::random_row_order(20, 4);
   }
 
   /// @param formats of the blocks, in turn
@@ -88,9 +90,9 @@ struct SmallModel {
 
   template <class E>
   PackedMatrix pack(const MatrixPlan& plan, E& executor) const {
-    return nash_swarm::round_to_nearest(plan.name,
-                                        support::rows_of(weights.at(plan.name), plan.in_features),
-                                        plan.basis, plan.cells, executor);
+    return nash_swarm::round_matrix(
+        plan.name, support::rows_of(weights.at(plan.name), plan.in_features), plan.basis,
+        plan.cells, nash_swarm::PanelFeedback(), executor, plan.order);
   }
 
   template <class E>
@@ -159,11 +161,13 @@ TEST_CASE("packed model: what is read back multiplies to the same bits") {
     REQUIRE(stored != nullptr);
     const PackedMatrix fresh = model.pack(plan, serial);
     CHECK(stored->cells() == plan.cells);
+    CHECK(stored->row_order() == plan.order);
     CHECK(stored->basis().permutation() == plan.basis->permutation());
     const support::Row x = support::random_inputs(3, plan.in_features, 17);
     CHECK(support::bits_of(support::multiply(*stored, x)) ==
           support::bits_of(support::multiply(fresh, x)));
   }
+  CHECK_FALSE(file.find_matrix("q")->row_order().natural());
   CHECK(file.find_matrix("q")->shared_basis() == file.find_matrix("k")->shared_basis());
   CHECK(file.find_matrix("q")->shared_basis() != file.find_matrix("down")->shared_basis());
   CHECK(file.find_matrix("v") == nullptr);
@@ -261,10 +265,10 @@ TEST_CASE("packed model: a later version and other files are refused by name") {
     return use(path);
   };
   const std::string later = message([](Json& header, Json&, std::string&) {
-    header["__metadata__"]["nash_swarm.version"] = "4";
+    header["__metadata__"]["nash_swarm.version"] = "5";
   });
   CHECK(contains(later, path.string()));
-  CHECK(contains(later, "version '4'"));
+  CHECK(contains(later, "version '5'"));
   CHECK(contains(message([](Json& header, Json&, std::string&) {
                    header["__metadata__"].erase("nash_swarm.version");
                  }),
@@ -367,6 +371,27 @@ TEST_CASE("packed model: a manifest that lies") {
        [](Json&, Json& m, std::string&) { m["bases"][0]["permuted"] = true; }},
       {"permuted as a number", "manifest",
        [](Json&, Json& m, std::string&) { m["bases"][0]["permuted"] = 0; }},
+      {"an order without its tensor", "k.row_order",
+       [](Json&, Json& m, std::string&) { m["matrices"][1]["ordered"] = true; }},
+      {"ordered as a number", "manifest",
+       [](Json&, Json& m, std::string&) { m["matrices"][0]["ordered"] = 1; }},
+      {"ordered is missing", "manifest",
+       [](Json&, Json& m, std::string&) { m["matrices"][1].erase("ordered"); }},
+      {"a panel with a row too many", "'q': row order, row ",
+       [](Json& h, Json&, std::string& data) { *data_of(h, data, "q.row_order") ^= 1; }},
+      {"bits beyond the order", "'q': row order: bits are left over",
+       [](Json& h, Json&, std::string& data) {
+         *(data_of(h, data, "q.row_order") + 2) = static_cast<char>(0x80);
+       }},
+      {"order of another type", "q.row_order",
+       [](Json& h, Json&, std::string&) { h["q.row_order"]["dtype"] = "I8"; }},
+      {"orders of two matrices exchanged", "'k': row order: 3 bytes for 16 rows",
+       [](Json& h, Json& m, std::string&) {
+         m["matrices"][1]["ordered"] = true;
+         m["matrices"][0]["ordered"] = false;
+         h["k.row_order"] = h["q.row_order"];
+         h.erase("q.row_order");
+       }},
       {"a key is missing", "manifest",
        [](Json&, Json& m, std::string&) { m["bases"][0].erase("rotation_block"); }},
       {"bases are a number", "manifest", [](Json&, Json& m, std::string&) { m["bases"] = 7; }},

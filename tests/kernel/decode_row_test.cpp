@@ -16,8 +16,6 @@ using support::odd_shapes;
 using support::Row;
 using support::Shape;
 
-namespace {}  // namespace
-
 TEST_CASE("decode_row: gives the weights in the order of the input") {
   for (const Shape& shape : odd_shapes) {
     for_each_basis(shape.in, [&](const auto& basis) {
@@ -38,6 +36,23 @@ TEST_CASE("decode_row: gives the weights in the order of the input") {
       }
       CHECK(wrong == 0);
     });
+  }
+}
+
+TEST_CASE("decode_row: rows in another order are found") {
+  for (const std::size_t out : {17u, 33u, 100u}) {
+    const PackedMatrix matrix = support::mixed_matrix(out, support::make_basis(70, 128, true), out);
+    const nash_swarm::RowOrder order = support::random_row_order(out, out);
+    const PackedMatrix ordered = support::in_order(matrix, order);
+    Row found(70);
+    Row expected(70);
+    int wrong = 0;
+    for (std::size_t position = 0; position < out; ++position) {
+      decode_row(matrix, position, TensorView<float, 1>{expected.data(), {70}});
+      decode_row(ordered, order.row_at(position), TensorView<float, 1>{found.data(), {70}});
+      wrong += support::bits_of(found) == support::bits_of(expected) ? 0 : 1;
+    }
+    CHECK(wrong == 0);
   }
 }
 

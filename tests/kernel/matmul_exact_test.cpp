@@ -77,6 +77,26 @@ TEST_CASE("matmul_exact: neither threads nor the tokens beside change a bit") {
         bits_of(Row(expected.end() - 150, expected.end())));
 }
 
+TEST_CASE("matmul_exact: rows in another order give the same outputs at their places") {
+  for (const std::size_t out : {17u, 100u, 150u}) {
+    const PackedMatrix matrix = support::mixed_matrix(out, support::make_basis(130, 64, true), out);
+    const nash_swarm::RowOrder order = support::random_row_order(out, out);
+    const PackedMatrix ordered = support::in_order(matrix, order);
+    const Row x = random_inputs(5, 130, 54);
+    for (const InstructionSet set : support::supported_instruction_sets()) {
+      const Row expected = exact_product(matrix, x, serial, set);
+      const Row y = exact_product(ordered, x, serial, set);
+      int wrong = 0;
+      for (std::size_t t = 0; t < 5; ++t) {
+        for (std::size_t row = 0; row < out; ++row) {
+          wrong += y[t * out + row] == expected[t * out + order.position_of(row)] ? 0 : 1;
+        }
+      }
+      CHECK(wrong == 0);
+    }
+  }
+}
+
 TEST_CASE("matmul_exact: strided inputs and outputs") {
   const PackedMatrix matrix = support::mixed_matrix(33, support::make_basis(65, 0, true), 10);
   const Row x = random_inputs(4, 65, 52);

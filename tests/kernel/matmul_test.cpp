@@ -97,6 +97,29 @@ TEST_CASE("matmul: every format equals the reference") {
   }
 }
 
+TEST_CASE("matmul: rows in another order give the same outputs at their places") {
+  ThreadPool pool(3);
+  for (const std::size_t out : {17u, 33u, 100u, 300u}) {
+    const PackedMatrix matrix = support::mixed_matrix(out, support::make_basis(130, 64, true), out);
+    const nash_swarm::RowOrder order = support::random_row_order(out, out);
+    const PackedMatrix ordered = support::in_order(matrix, order);
+    REQUIRE_FALSE(ordered.row_order().natural());
+    for (const std::size_t tokens : {1u, 5u, 70u}) {
+      for (const ActivationBits bits : {ActivationBits::eight, ActivationBits::sixteen}) {
+        const Activations x = quantize_activations(
+            matrix.basis(), rows_of(random_inputs(tokens, 130, tokens), 130), serial, bits);
+        const Row natural = multiply(matrix, x, tokens, serial);
+        Row expected(natural.size());
+        for (std::size_t i = 0; i < natural.size(); ++i) {
+          expected[i / out * out + order.row_at(i % out)] = natural[i];
+        }
+        CHECK(bits_of(multiply(ordered, x, tokens, serial)) == bits_of(expected));
+        CHECK(bits_of(multiply(ordered, x, tokens, pool)) == bits_of(expected));
+      }
+    }
+  }
+}
+
 TEST_CASE("matmul: cells of mixed formats equal the reference for any number of tokens") {
   ThreadPool pool(3);
   for (const Shape& shape : odd_shapes) {

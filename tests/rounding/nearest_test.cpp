@@ -193,7 +193,7 @@ TEST_CASE("nearest: what does not fit is refused") {
   for (const std::string& message :
        {call(nullptr, CellMap(2, 2, FormatId{2})), call(other, CellMap(2, 2, FormatId{2})),
         call(basis, CellMap(1, 2, FormatId{2})), call(basis, CellMap(2, 1, FormatId{2}))}) {
-    CHECK(message.starts_with("w: basis, cells or feedback do not fit"));
+    CHECK(message.starts_with("w: basis, cells, feedback or order do not fit"));
   }
 }
 
@@ -210,6 +210,34 @@ TEST_CASE("nearest: strided weights give the same bytes") {
   CHECK(std::ranges::equal(a.codes(), b.codes()));
   CHECK(std::ranges::equal(a.row_scales(), b.row_scales(), {}, &nash_swarm::BFloat16::bits,
                            &nash_swarm::BFloat16::bits));
+}
+
+TEST_CASE("nearest: rows in another order are those of a matrix that has them in it") {
+  constexpr std::size_t out = 37;
+  const Row weights = gaussian(out * 70, 8);
+  const nash_swarm::RowOrder order = support::random_row_order(out, 5);
+  REQUIRE_FALSE(order.natural());
+  Row moved;
+  for (std::size_t position = 0; position < out; ++position) {
+    const auto row = weights.begin() + static_cast<std::ptrdiff_t>(order.row_at(position) * 70);
+    moved.insert(moved.end(), row, row + 70);
+  }
+  const auto basis = std::make_shared<const InputBasis>("w.input", 70, 128, 1);
+  const CellMap cells(3, 2, FormatId{3});
+  const auto rounded = [&](const Row& from, const nash_swarm::RowOrder& by) {
+    return nash_swarm::round_matrix("w", support::rows_of(from, 70), basis, cells,
+                                    nash_swarm::PanelFeedback(), serial, by);
+  };
+  const PackedMatrix a = rounded(weights, order);
+  const PackedMatrix b = rounded(moved, {});
+  CHECK(a.row_order() == order);
+  CHECK(a.stored_bytes() == nash_swarm::stored_bytes(out, cells, order));
+  CHECK(std::ranges::equal(a.codes(), b.codes()));
+  CHECK(std::ranges::equal(a.row_scales(), b.row_scales(), {}, &nash_swarm::BFloat16::bits,
+                           &nash_swarm::BFloat16::bits));
+  CHECK(message_of([&] {
+          rounded(weights, support::random_row_order(38, 5));
+        }).starts_with("w: basis, cells, feedback or order do not fit"));
 }
 
 TEST_CASE("nearest: the bytes do not depend on the threads") {

@@ -42,11 +42,18 @@ inline std::shared_ptr<const nash_swarm::InputBasis> make_basis(std::size_t in_f
       permuted ? random_permutation(in_features, 7) : std::vector<std::uint32_t>{});
 }
 
+inline nash_swarm::RowOrder random_row_order(std::size_t rows, std::uint64_t seed) {
+  std::vector<std::uint32_t> panels = random_permutation(rows, seed);
+  for (std::uint32_t& panel : panels) panel /= 16;
+  return nash_swarm::RowOrder("order", panels);
+}
+
 /// The bytes of one matrix, to be changed at will before they become a PackedMatrix.
 struct MatrixBytes {
   std::vector<std::byte> codes;
   std::vector<nash_swarm::BFloat16> row_scales;
   std::vector<std::uint8_t> run_table;
+  std::vector<std::uint8_t> row_order;
 };
 
 /// Appends the bytes of one block: random, but for the codes −128 and −32768, which are not used.
@@ -96,7 +103,19 @@ inline nash_swarm::PackedMatrix packed(MatrixBytes bytes, std::size_t out_featur
                                    .codes = owned->codes,
                                    .row_scales = owned->row_scales,
                                    .run_table = owned->run_table,
+                                   .row_order = owned->row_order,
                                    .storage = owned});
+}
+
+/// The same bytes for rows in another order.
+inline nash_swarm::PackedMatrix in_order(const nash_swarm::PackedMatrix& matrix,
+                                         const nash_swarm::RowOrder& order) {
+  MatrixBytes bytes;
+  bytes.codes.assign(matrix.codes().begin(), matrix.codes().end());
+  bytes.row_scales.assign(matrix.row_scales().begin(), matrix.row_scales().end());
+  bytes.run_table.assign(matrix.run_table().begin(), matrix.run_table().end());
+  bytes.row_order = encode_row_order(order);
+  return packed(std::move(bytes), matrix.out_features(), matrix.shared_basis());
 }
 
 /// A matrix of random bytes in which every block has the format `known_formats[format]`.

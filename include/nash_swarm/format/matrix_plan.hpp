@@ -18,6 +18,7 @@ struct MatrixPlan {
   std::size_t in_features = 0;
   std::shared_ptr<const InputBasis> basis;  ///< may be shared with other matrices
   CellMap cells;
+  RowOrder order{};  ///< of the rows in the panels of the cells
 };
 
 inline namespace NASH_SWARM_TARGET {
@@ -40,7 +41,7 @@ inline std::uint64_t planned_bytes(const std::vector<MatrixPlan>& matrices) {
   std::uint64_t bytes = 0;
   for (const auto& basis : distinct_bases(matrices)) bytes += basis->stored_bytes();
   for (const MatrixPlan& matrix : matrices) {
-    bytes += stored_bytes(matrix.out_features, matrix.cells);
+    bytes += stored_bytes(matrix.out_features, matrix.cells, matrix.order);
   }
   return bytes;
 }

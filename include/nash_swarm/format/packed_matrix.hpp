@@ -13,6 +13,7 @@
 #include <nash_swarm/core/half.hpp>
 #include <nash_swarm/format/cell_map.hpp>
 #include <nash_swarm/format/input_basis.hpp>
+#include <nash_swarm/format/row_order.hpp>
 
 namespace nash_swarm {
 
@@ -21,7 +22,8 @@ namespace nash_swarm {
 /// Weight (row, channel) of the basis = row scale × unit of the block's format × integer value.
 /// Codes: panel after panel, in a panel block after block along the channels, each block as its
 /// format says; a multiple of 64 bytes. Rows beyond out_features in the last panel hold the codes
-/// nearest to 0.
+/// nearest to 0. Codes and row scales are in the row order, so that kernels need not know of it;
+/// whoever takes in or gives out rows does.
 /// The bytes may belong to a mapped file or to the matrix itself: `storage` keeps them alive.
 class PackedMatrix {
  public:
@@ -30,8 +32,9 @@ class PackedMatrix {
     std::size_t out_features = 0;
     std::shared_ptr<const InputBasis> basis;
     std::span<const std::byte> codes;
-    std::span<const BFloat16> row_scales;     ///< [out]
-    std::span<const std::uint8_t> run_table;  ///< see CellMap
+    std::span<const BFloat16> row_scales;       ///< [out], in the row order
+    std::span<const std::uint8_t> run_table;    ///< see CellMap
+    std::span<const std::uint8_t> row_order{};  ///< see RowOrder; empty for the natural order
     std::shared_ptr<const void> storage;
   };
 
@@ -54,6 +57,7 @@ class PackedMatrix {
                     "the file is damaged");
       }
     }
+    row_order_ = decode_row_order(name, parts_.row_order, parts_.out_features);
     cells_ = decode_runs(name, parts_.run_table, panel_count(parts_.out_features),
                          parts_.basis->padded_features() / block_channels);
     panel_offsets_.resize(cells_.panels() + 1);
@@ -79,6 +83,9 @@ class PackedMatrix {
   std::span<const std::byte> codes() const noexcept { return parts_.codes; }
   std::span<const BFloat16> row_scales() const noexcept { return parts_.row_scales; }
   std::span<const std::uint8_t> run_table() const noexcept { return parts_.run_table; }
+  const RowOrder& row_order() const noexcept { return row_order_; }
+  /// The order as it is stored.
+  std::span<const std::uint8_t> row_order_bytes() const noexcept { return parts_.row_order; }
 
   /// First byte of the codes of a panel.
   const std::byte* panel_codes(std::size_t panel) const noexcept {
@@ -87,20 +94,25 @@ class PackedMatrix {
 
   /// Bytes stored for this matrix alone; its basis, which others may share, is counted apart.
   std::size_t stored_bytes() const noexcept {
-    return parts_.codes.size() + parts_.row_scales.size_bytes() + parts_.run_table.size();
+    return parts_.codes.size() + parts_.row_scales.size_bytes() + parts_.run_table.size() +
+           parts_.row_order.size();
   }
 
  private:
   Parts parts_;
+  RowOrder row_order_;
   CellMap cells_;
   std::vector<std::size_t> panel_offsets_;
 };
 
 inline namespace NASH_SWARM_TARGET {
 
-/// Bytes that a matrix will take once it is packed with these cells; equals `stored_bytes()`.
-inline std::size_t stored_bytes(std::size_t out_features, const CellMap& cells) {
-  return code_bytes(cells) + out_features * sizeof(BFloat16) + run_table_bytes(cells);
+/// Bytes that a matrix will take once it is packed with these cells in this order; equals
+/// `stored_bytes()`.
+inline std::size_t stored_bytes(std::size_t out_features, const CellMap& cells,
+                                const RowOrder& order = {}) {
+  return code_bytes(cells) + out_features * sizeof(BFloat16) + run_table_bytes(cells) +
+         order.stored_bytes();
 }
 
 }  // namespace NASH_SWARM_TARGET

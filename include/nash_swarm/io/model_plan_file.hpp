@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <set>
 #include <span>
 #include <string>
@@ -24,16 +25,19 @@
 ///      "matrices": {
 ///       "h.0.mlp.c_fc": {"shape": [1024, 256], "cells": [
 ///        [12, "b3_l3*4"],
-///        [52, "b4_l4*3 b3_l3"]]}}}
+///        [52, "b4_l4*3 b3_l3"]],
+///        "row_panels": [3, 0, …]}}}
 ///
 /// The shape is [out, in]. An entry of the cells is a number of equal panels, from the first panel
 /// on, and the formats of their blocks from the first channels on: a name, and `*` with a count.
+/// The panel of every row is given where rows are not in their natural order.
 namespace nash_swarm {
 
 /// A plan file, read for the matrices of a model.
 struct StoredModelPlan {
-  Certificate certificate;     ///< as stated; nothing of it is checked
-  std::vector<CellMap> cells;  ///< of every matrix, in the order of the model
+  Certificate certificate;       ///< as stated; nothing of it is checked
+  std::vector<CellMap> cells;    ///< of every matrix, in the order of the model
+  std::vector<RowOrder> orders;  ///< the same
 };
 
 namespace detail {
@@ -66,6 +70,33 @@ inline std::string cells_text(const CellMap& cells) {
     p += equal;
   }
   return text;
+}
+
+/// What follows the cells of a matrix whose rows have an order.
+inline std::string row_panels_text(const RowOrder& order) {
+  std::string text;
+  for (std::size_t row = 0; row < order.size(); ++row) {
+    text += (row == 0 ? "" : ",") + std::to_string(order.panel_of(row));
+  }
+  return text.empty() ? text : ",\n   \"row_panels\": [" + text + "]";
+}
+
+/// @param subject names file and matrix in messages
+inline RowOrder read_row_panels(const std::string& subject, const nlohmann::json& entry,
+                                std::size_t rows) {
+  if (!entry.contains("row_panels")) return {};
+  const nlohmann::json& list = entry["row_panels"];
+  std::vector<std::uint32_t> panels;
+  for (const auto& panel : list) {
+    constexpr std::uint64_t none = std::numeric_limits<std::uint32_t>::max();
+    panels.push_back(static_cast<std::uint32_t>(
+        panel.is_number_unsigned() ? std::min(panel.get<std::uint64_t>(), none) : none));
+  }
+  if (!list.is_array() || panels.size() != rows) {
+    throw Error(subject, "its row_panels are no list of " + std::to_string(rows) + " numbers",
+                "give the panel of every row, or leave them out");
+  }
+  return RowOrder(subject, panels);
 }
 
 /// Reads the cells of one matrix.
@@ -175,7 +206,8 @@ inline std::string model_plan_text(const Plan& plan) {
     first = false;
     text += nlohmann::json(matrix.name).dump() + ": {\"shape\": [" +
             std::to_string(matrix.out_features) + ", " + std::to_string(matrix.in_features) +
-            "], \"cells\": [" + detail::cells_text(matrix.cells) + "]}";
+            "], \"cells\": [" + detail::cells_text(matrix.cells) + "]" +
+            detail::row_panels_text(matrix.order) + "}";
   }
   return text + "}}\n";
 }
@@ -219,6 +251,7 @@ inline StoredModelPlan read_model_plan(const std::string& file, std::string_view
     plan.cells.emplace_back(panel_count(matrix.out_features), block_count(matrix.in_features),
                             FormatId{0});
     detail::CellsReader(subject, plan.cells.back()).read(entry["cells"]);
+    plan.orders.push_back(detail::read_row_panels(subject, entry, matrix.out_features));
   }
   return plan;
 }

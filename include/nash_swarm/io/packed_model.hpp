@@ -27,15 +27,17 @@
 ///     NAME.codes        U8 [bytes]   the panels of the matrix NAME, see PackedMatrix
 ///     NAME.row_scales   BF16 [out]
 ///     NAME.run_table    U8 [bytes]   see CellMap
+///     NAME.row_order    U8 [bytes]   see RowOrder; if the rows are not in their natural order
 ///     BASIS.sign_seed   U64 [1]      if the basis is rotated
 ///     BASIS.permutation U16|U32 [in] if it permutes its channels
 ///     everything else                tensors and documents (U8) under their own names
 ///
 /// `__metadata__` holds the version and a manifest in JSON that says which matrix reads which
-/// basis. Tensors are ordered so that each is aligned to its element, the codes to 64 bytes.
+/// basis and whether its rows are ordered. Tensors are ordered so that each is aligned to its
+/// element, the codes to 64 bytes.
 namespace nash_swarm {
 
-inline constexpr int packed_model_version = 3;
+inline constexpr int packed_model_version = 4;
 
 /// A tensor or a document that is stored beside the matrices, written piece by piece.
 struct OtherTensor {
@@ -68,7 +70,9 @@ inline std::string manifest_of(const std::vector<MatrixPlan>& matrices) {
                                  {"permuted", !basis->permutation().empty()}});
   }
   for (const MatrixPlan& matrix : matrices) {
-    manifest["matrices"].push_back({{"name", matrix.name}, {"basis", matrix.basis->name()}});
+    manifest["matrices"].push_back({{"name", matrix.name},
+                                    {"basis", matrix.basis->name()},
+                                    {"ordered", !matrix.order.natural()}});
   }
   return manifest.dump();
 }
@@ -96,6 +100,9 @@ inline SafetensorsLayout packed_model_layout(const std::vector<MatrixPlan>& matr
     codes.push_back({matrix.name + ".codes", DataType::U8, {code_bytes(matrix.cells)}});
     rest.push_back({matrix.name + ".row_scales", DataType::BF16, {matrix.out_features}});
     rest.push_back({matrix.name + ".run_table", DataType::U8, {run_table_bytes(matrix.cells)}});
+    if (!matrix.order.natural()) {
+      rest.push_back({matrix.name + ".row_order", DataType::U8, {matrix.order.stored_bytes()}});
+    }
   }
   std::set<std::string> bases;
   for (const auto& basis : distinct_bases(matrices)) {
@@ -212,6 +219,11 @@ class PackedModelFile {
     return tensor;
   }
 
+  std::span<const std::uint8_t> numbers(const std::string& name) const {
+    const std::span<const std::byte> bytes = part(name, DataType::U8).bytes;
+    return {reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()};
+  }
+
   std::size_t size_at(const nlohmann::json& object, const char* key) const {
     const nlohmann::json& value = object.at(key);
     if (!value.is_number_unsigned()) {
@@ -282,12 +294,17 @@ class PackedModelFile {
     if (find_matrix(name) != nullptr) {
       throw Error(path(), "matrix " + printable(name) + " occurs twice", remedy);
     }
-    const std::span<const std::byte> runs = part(name + ".run_table", DataType::U8).bytes;
     PackedMatrix::Parts parts;
     parts.name = name;
     parts.basis = basis->second;
     parts.codes = part(name + ".codes", DataType::U8).bytes;
-    parts.run_table = {reinterpret_cast<const std::uint8_t*>(runs.data()), runs.size()};
+    parts.run_table = numbers(name + ".run_table");
+    if (entry.at("ordered").get<bool>()) {
+      parts.row_order = numbers(name + ".row_order");
+      if (parts.row_order.empty()) {
+        throw Error(path(), "tensor " + printable(name + ".row_order") + ": empty", remedy);
+      }
+    }
     parts.row_scales = row_scales(part(name + ".row_scales", DataType::BF16), parts.storage);
     parts.out_features = parts.row_scales.size();
     const std::size_t blocks = basis->second->padded_features() / block_channels;
@@ -355,6 +372,8 @@ inline void write_packed_model(const std::filesystem::path& target,
     writer.write(packed.codes());
     keep(plan.name + ".row_scales", packed.row_scales().data(), packed.row_scales().size_bytes());
     keep(plan.name + ".run_table", packed.run_table().data(), packed.run_table().size());
+    keep(plan.name + ".row_order", packed.row_order_bytes().data(),
+         packed.row_order_bytes().size());
   }
   for (const auto& basis : distinct_bases(matrices)) {
     const std::uint64_t seed = basis->sign_seed();

@@ -16,6 +16,7 @@ namespace detail {
 inline namespace NASH_SWARM_TARGET {
 
 /// Decodes rows of one panel, back in the order and basis of the input.
+/// @param first_row position of the first of them in the row order
 /// @param values scratch [rows, padded_features]
 /// @param weights receives [rows, in_features]
 inline void decode_rows(const PackedMatrix& matrix, std::size_t first_row, std::size_t rows,
@@ -61,7 +62,8 @@ inline void decode_row(const PackedMatrix& matrix, std::size_t row, TensorView<f
   }
   AlignedBuffer<float> values(matrix.basis().padded_features());
   AlignedBuffer<float> decoded(matrix.in_features());
-  detail::decode_rows(matrix, row, 1, values.data(), decoded.data(), default_instruction_set());
+  detail::decode_rows(matrix, matrix.row_order().position_of(row), 1, values.data(), decoded.data(),
+                      default_instruction_set());
   for (std::size_t k = 0; k < decoded.size(); ++k) weights(k) = decoded[k];
 }
 

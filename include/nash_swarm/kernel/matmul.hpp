@@ -9,6 +9,7 @@
 #include <nash_swarm/format/packed_matrix.hpp>
 #include <nash_swarm/kernel/activation.hpp>
 #include <nash_swarm/kernel/decode_row.hpp>
+#include <nash_swarm/kernel/ordered_outputs.hpp>
 #include <nash_swarm/kernel/panel_product.hpp>
 #include <nash_swarm/kernel/product_checks.hpp>
 
@@ -31,6 +32,21 @@ inline void multiply_tile(PanelProduct multiply_panel, const PackedMatrix& matri
       y(t, row) = digits(2 * t, row) + digits(2 * t + 1, row);
     }
   }
+}
+
+/// y [tokens, out] of a tile of tokens from `first` on, where the rows of the panel are in it.
+inline void multiply_tile_in_order(PanelProduct multiply_panel, const PackedMatrix& matrix,
+                                   std::size_t panel, const Activations& x, std::size_t first,
+                                   TensorView<float, 2> y) {
+  const std::size_t first_row = panel * panel_rows;
+  const std::size_t end = std::min(first_row + panel_rows, matrix.out_features());
+  if (matrix.row_order().natural()) {
+    return multiply_tile(multiply_panel, matrix, panel, x, first, y.slice(1, first_row, end));
+  }
+  alignas(64) float memory[nash_swarm::portable::token_tile * panel_rows];
+  const TensorView<float, 2> outputs{memory, {y.extent(0), end - first_row}};
+  multiply_tile(multiply_panel, matrix, panel, x, first, outputs);
+  place_outputs(matrix.row_order(), first_row, outputs, y);
 }
 
 /// True for products that take less than some 25 µs: two threads gain from about there on.
@@ -69,12 +85,10 @@ void matmul(const PackedMatrix& matrix, const Activations& x, TensorView<float, 
   executor.run((panels + panels_per_task - 1) / panels_per_task, [&](std::size_t task) {
     const std::size_t last = std::min(panels, (task + 1) * panels_per_task);
     for (std::size_t panel = task * panels_per_task; panel < last; ++panel) {
-      const std::size_t end = std::min((panel + 1) * panel_rows, matrix.out_features());
-      const TensorView<float, 2> outputs = y.slice(1, panel * panel_rows, end);
       for (std::size_t token = 0; token < x.tokens(); token += tile) {
         const std::size_t past = std::min(token + tile, x.tokens());
-        detail::multiply_tile(multiply_panel, matrix, panel, x, token,
-                              outputs.slice(0, token, past));
+        detail::multiply_tile_in_order(multiply_panel, matrix, panel, x, token,
+                                       y.slice(0, token, past));
       }
     }
   });

@@ -10,6 +10,7 @@
 #include <nash_swarm/core/tensor_view.hpp>
 #include <nash_swarm/format/packed_matrix.hpp>
 #include <nash_swarm/kernel/decode_row.hpp>
+#include <nash_swarm/kernel/ordered_outputs.hpp>
 #include <nash_swarm/kernel/product_checks.hpp>
 
 namespace nash_swarm {
@@ -17,7 +18,7 @@ inline namespace NASH_SWARM_TARGET {
 
 /// y = x · Wᵀ for inputs as they are and weights decoded as by `decode_row`: the reference for
 /// products of rounded activations, and for single tokens a slow one. Every panel is decoded once;
-/// a thread holds 64 decoded rows.
+/// a thread holds 64 decoded rows, and their outputs if the rows have an order.
 ///
 /// Sums are float, in an order that depends on the instruction set and not on the number of threads
 /// or on other tokens. An output is off by less than 2^−24 · (257 + in / 256) of the sum of the
@@ -45,12 +46,19 @@ void matmul_exact(const PackedMatrix& matrix, TensorView<const float, 2> x, Tens
       detail::decode_rows(matrix, row, std::min(panel_rows, end - row), scratch.data(),
                           weights.data() + (row - first) * in, set);
     }
-    const TensorView<float, 2> outputs = y.slice(1, first, end);
+    AlignedBuffer<float> memory(matrix.row_order().natural() ? 0 : x.extent(0) * (end - first));
+    const TensorView<float, 2> outputs =
+        matrix.row_order().natural()
+            ? y.slice(1, first, end)
+            : TensorView<float, 2>{memory.data(), {x.extent(0), end - first}};
     for (std::size_t t = 0; t < outputs.extent(0); ++t) {
       for (std::size_t row = 0; row < outputs.extent(1); ++row) outputs(t, row) = 0.0f;
     }
     const TensorView<const float, 2> decoded{weights.data(), {end - first, in}};
     add_product(x, decoded.transposed(), outputs, set);
+    if (!matrix.row_order().natural()) {
+      detail::place_outputs(matrix.row_order(), first, outputs, y);
+    }
   });
 }
 

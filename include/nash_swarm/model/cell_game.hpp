@@ -20,10 +20,10 @@ namespace nash_swarm {
 /// order matrix, panel, block; its strategies are the formats that the rules leave, ascending;
 /// edges between the blocks of a panel carry the bytes of a boundary in the run table.
 ///
-/// What is stored once counts with the first cell that needs it, in every strategy: row scales and
-/// a basis with the first cell of the matrix that uses the basis first, one byte of the run table
-/// with the first cell of a panel. So the bytes of a plan of the game are its `planned_bytes`.
-/// Memory: 16 bytes for a strategy and 32 for a player.
+/// What is stored once counts with the first cell that needs it, in every strategy: row scales
+/// and row order with that of the matrix, a basis with that of the matrix that uses it first, one
+/// byte of the run table with that of a panel. So the bytes of a plan of the game are its
+/// `planned_bytes`. Memory: 16 bytes for a strategy and 32 for a player.
 class CellGame {
  public:
   /// @throws Error for an empty model and for rules that cannot be kept
@@ -43,7 +43,8 @@ class CellGame {
     reserve();
     std::vector<std::shared_ptr<const InputBasis>> uncounted = distinct_bases(matrices_);
     for (std::size_t m = 0; m < matrices_.size(); ++m) {
-      std::uint64_t once = matrices_[m].out_features * sizeof(BFloat16);
+      std::uint64_t once =
+          matrices_[m].out_features * sizeof(BFloat16) + matrices_[m].payoff.order.stored_bytes();
       const auto basis = std::find(uncounted.begin(), uncounted.end(), matrices_[m].basis);
       if (basis != uncounted.end()) {
         once += (*basis)->stored_bytes();
@@ -74,8 +75,8 @@ class CellGame {
           cells(p, b) = format_table[formats_[m][strategy[player++]]].id;
         }
       }
-      plans.push_back(
-          {matrix.name, matrix.out_features, matrix.in_features, matrix.basis, std::move(cells)});
+      plans.push_back({matrix.name, matrix.out_features, matrix.in_features, matrix.basis,
+                       std::move(cells), matrix.payoff.order});
     }
     return plans;
   }
@@ -96,6 +97,9 @@ class CellGame {
           cells.blocks() != matrices_[m].blocks()) {
         throw Error(plans[m].name, "not the matrix of the model at its place, " +
                                        matrices_[m].name + ", or of another shape");
+      }
+      if (plans[m].order != matrices_[m].payoff.order) {
+        throw Error(plans[m].name, "its rows are in another order than those of the model");
       }
       for (std::size_t p = 0; p < cells.panels(); ++p) {
         for (const FormatId id : cells.panel(p)) {

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -60,10 +61,12 @@ class Model {
   }
 
   /// Adds a matrix that reads its input in a given basis, which other matrices may share.
+  /// @param order of the rows in the panels, for instance that of an earlier plan; if none is
+  /// given, rows are sorted where that pays
   template <Executor E>
   void add(const std::string& name, TensorView<const float, 2> weights,
            const MatrixCalibration& calibration, std::shared_ptr<const InputBasis> basis,
-           E& executor, double importance = 1.0) {
+           E& executor, double importance = 1.0, std::optional<RowOrder> order = std::nullopt) {
     for (const ModelMatrix& matrix : matrices_) {
       if (matrix.name == name) throw Error(name, "a matrix of this name was added before");
     }
@@ -71,8 +74,8 @@ class Model {
     matrix.name = name;
     matrix.out_features = weights.extent(0);
     matrix.in_features = weights.extent(1);
-    matrix.payoff =
-        matrix_payoff(name, weights, calibration, *basis, importance, executor, families_);
+    matrix.payoff = matrix_payoff(name, weights, calibration, *basis, importance, executor,
+                                  families_, std::move(order));
     matrix.basis = std::move(basis);
     matrices_.push_back(std::move(matrix));
   }

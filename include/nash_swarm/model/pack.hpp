@@ -18,7 +18,7 @@ template <Executor E>
 PackedMatrix pack(TensorView<const float, 2> weights, const MatrixPlan& plan,
                   const MatrixCalibration& calibration, E& executor) {
   const PanelFeedback feedback(calibration, *plan.basis, weights.extent(0), executor);
-  return round_matrix(plan.name, weights, plan.basis, plan.cells, feedback, executor);
+  return round_matrix(plan.name, weights, plan.basis, plan.cells, feedback, executor, plan.order);
 }
 
 }  // namespace NASH_SWARM_TARGET

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstddef>
 #include <numeric>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
@@ -15,6 +16,8 @@
 #include <nash_swarm/core/executor.hpp>
 #include <nash_swarm/core/tensor_view.hpp>
 #include <nash_swarm/format/packed_matrix.hpp>
+#include <nash_swarm/model/row_energy.hpp>
+#include <nash_swarm/model/sorted_rows.hpp>
 #include <nash_swarm/rounding/nearest.hpp>
 
 namespace nash_swarm {
@@ -29,6 +32,7 @@ struct LoneLoss {
 /// of a number of its panel, a number of its block in the panel's group, and the noise of the
 /// format.
 struct MatrixPayoff {
+  RowOrder order;                    ///< of the rows in the panels
   std::vector<double> panel_energy;  ///< [panels] variance of the errors at noise 1, summed over
                                      ///< the rows as they count
   std::vector<std::size_t> panel_group;           ///< [panels] group of rows
@@ -79,38 +83,6 @@ struct MatrixPayoff {
 namespace detail {
 inline namespace NASH_SWARM_TARGET {
 
-/// Squared length of the weights of a matrix.
-struct WeightEnergy {
-  double plain = 0.0;  ///< ‖W‖²
-  double weighted =
-      0.0;  ///< Σ_k H_kk ‖W_:k‖²: mean squared length of the output, inputs independent
-};
-
-template <Executor E>
-WeightEnergy weight_energy(const std::string& name, TensorView<const float, 2> weights,
-                           const InputMoment& moment, E& executor) {
-  std::vector<WeightEnergy> panels(panel_count(weights.extent(0)));
-  std::vector<double> mean_squares(weights.extent(1));
-  for (std::size_t k = 0; k < mean_squares.size(); ++k) mean_squares[k] = moment.mean_square(k);
-  executor.run(panels.size(), [&](std::size_t panel) {
-    const std::size_t end = std::min(weights.extent(0), (panel + 1) * panel_rows);
-    for (std::size_t row = panel * panel_rows; row < end; ++row) {
-      check_weights(name, weights, row);
-      for (std::size_t k = 0; k < weights.extent(1); ++k) {
-        const double weight = static_cast<double>(weights(row, k));
-        panels[panel].plain += weight * weight;
-        panels[panel].weighted += mean_squares[k] * weight * weight;
-      }
-    }
-  });
-  WeightEnergy total;
-  for (const WeightEnergy& energy : panels) {
-    total.plain += energy.plain;
-    total.weighted += energy.weighted;
-  }
-  return total;
-}
-
 /// What a squared error of the channels of every block costs after feedback, summed.
 /// @param feedback nullptr for none
 /// @param unknown what an error costs if there is none
@@ -136,7 +108,8 @@ inline double squared_length(std::span<const float> values) noexcept {
 template <Executor E>
 std::array<double, format_count> measured_widening(
     const std::string& name, TensorView<const float, 2> weights, const InputBasis& basis,
-    const PanelFeedback& feedback, const std::vector<std::size_t>& formats, E& executor) {
+    const PanelFeedback& feedback, const RowOrder& order, const std::vector<std::size_t>& formats,
+    E& executor) {
   constexpr std::size_t sampled_panels = 4;
   const std::size_t panels = weights.extent(0) / panel_rows;  // whole ones
   const std::size_t count = std::min(sampled_panels, panels);
@@ -148,7 +121,7 @@ std::array<double, format_count> measured_widening(
     const ErrorFeedback* own = feedback.of_panel(panel);
     if (own == nullptr) return;
     AlignedBuffer<float> rotated(panel_rows * channels);
-    rotate_panel(name, weights, panel * panel_rows, panel_rows, basis, rotated);
+    rotate_panel(name, weights, order, panel * panel_rows, panel_rows, basis, rotated);
     const std::vector<double> blocks = block_moments(own, channels);
     units[i] = squared_length({rotated.data(), rotated.size()}) / static_cast<double>(channels) *
                std::accumulate(blocks.begin(), blocks.end(), 0.0);
@@ -198,16 +171,17 @@ inline std::vector<std::size_t> measured_formats(bool windows) {
 template <Executor E>
 std::array<double, format_count> measured_noise(
     const std::string& name, TensorView<const float, 2> weights, const InputBasis& basis,
-    const PanelFeedback& feedback, std::span<const WindowFamily> families, E& executor) {
+    const PanelFeedback& feedback, const RowOrder& order, std::span<const WindowFamily> families,
+    E& executor) {
   const std::vector<std::size_t> scalar = measured_formats(false);
   const std::vector<std::size_t> windows = measured_formats(true);
   std::vector<std::size_t> all = scalar;
   if (!families.empty()) all.insert(all.end(), windows.begin(), windows.end());
-  const auto widening = measured_widening(name, weights, basis, feedback, all, executor);
+  const auto widening = measured_widening(name, weights, basis, feedback, order, all, executor);
   std::array<double, format_count> noise;
   for (std::size_t f = 0; f < format_count; ++f) {
-    const bool known = std::find(families.begin(), families.end(), format_table[f].family) !=
-                       families.end();
+    const bool known =
+        std::find(families.begin(), families.end(), format_table[f].family) != families.end();
     const std::vector<std::size_t>& measured = known ? windows : scalar;
     const double own = format_table[f].gaussian_noise;
     std::size_t next = 1;
@@ -219,34 +193,6 @@ std::array<double, format_count> measured_noise(
         own * ((1.0 - share) * widening[measured[next - 1]] + share * widening[measured[next]]);
   }
   return noise;
-}
-
-/// Variance of the errors of every panel's rows at noise 1, in nats per unit of H.
-inline std::vector<double> panel_energies(TensorView<const float, 2> weights,
-                                          const MatrixCalibration& calibration,
-                                          std::size_t channels) {
-  std::vector<double> panels(panel_count(weights.extent(0)));
-  for (std::size_t row = 0; row < weights.extent(0); ++row) {
-    double square = 0.0;
-    for (std::size_t k = 0; k < weights.extent(1); ++k) {
-      square += static_cast<double>(weights(row, k)) * static_cast<double>(weights(row, k));
-    }
-    panels[row / panel_rows] +=
-        0.5 * calibration.row_share(row) * square / static_cast<double>(channels);
-  }
-  return panels;
-}
-
-/// The same without gradients: relative to the mean square of the output, shared evenly.
-inline std::vector<double> even_panel_energies(const WeightEnergy& energy, std::size_t rows,
-                                               std::size_t channels) {
-  const double relative = energy.weighted > 0.0 ? energy.plain / energy.weighted : 0.0;
-  const double per_row = relative / static_cast<double>(channels) / static_cast<double>(rows);
-  std::vector<double> panels(panel_count(rows));
-  for (std::size_t p = 0; p < panels.size(); ++p) {
-    panels[p] = per_row * static_cast<double>(std::min(panel_rows, rows - p * panel_rows));
-  }
-  return panels;
 }
 
 }  // namespace NASH_SWARM_TARGET
@@ -267,13 +213,16 @@ inline namespace NASH_SWARM_TARGET {
 /// @param importance how much the model suffers from a relative error of this output; a factor on
 /// what gradients say if there are any
 /// @param families of window codes whose noise is measured, which takes seconds
+/// @param order of the rows in the panels; if none is given, rows are sorted where that pays, which
+/// takes gradients to be known
 /// @throws Error for NaN, infinity or a weight beyond 2^118 (named by index), moments that cannot
 /// be (see ErrorFeedback), an importance below 0, or shapes that do not fit
 template <Executor E>
 MatrixPayoff matrix_payoff(const std::string& name, TensorView<const float, 2> weights,
                            const MatrixCalibration& calibration, const InputBasis& basis,
                            double importance, E& executor,
-                           const std::vector<WindowFamily>& families = {WindowFamily::hash32}) {
+                           const std::vector<WindowFamily>& families = {WindowFamily::hash32},
+                           std::optional<RowOrder> order = std::nullopt) {
   const std::size_t in = calibration.inputs().in_features();
   if (in != weights.extent(1) || basis.in_features() != weights.extent(1)) {
     throw Error(name, "moments of " + std::to_string(in) + " channels for a matrix of " +
@@ -283,6 +232,10 @@ MatrixPayoff matrix_payoff(const std::string& name, TensorView<const float, 2> w
     throw Error(name, "gradients of another matrix");
   }
   const std::size_t rows = weights.extent(0);
+  if (order && !order->natural() && order->size() != rows) {
+    throw Error(name, "an order of " + std::to_string(order->size()) + " rows for a matrix of " +
+                          std::to_string(rows));
+  }
   const std::size_t channels = basis.padded_features();
   // Wrong moments are found first: they would spoil what the weights are judged by.
   const PanelFeedback feedback(calibration, basis, rows, executor);
@@ -292,9 +245,14 @@ MatrixPayoff matrix_payoff(const std::string& name, TensorView<const float, 2> w
                 "give a number of 0 or more");
   }
   MatrixPayoff payoff;
-  payoff.panel_energy = calibration.has_gradients()
-                            ? detail::panel_energies(weights, calibration, channels)
-                            : detail::even_panel_energies(energy, rows, channels);
+  if (order) payoff.order = std::move(*order);
+  if (calibration.has_gradients()) {
+    const std::vector<double> row_energy = detail::row_energies(weights, calibration, channels);
+    if (!order) payoff.order = detail::sorted_rows(name, row_energy, calibration, channels);
+    payoff.panel_energy = detail::panel_energies(row_energy, payoff.order);
+  } else {
+    payoff.panel_energy = detail::even_panel_energies(energy, rows, channels);
+  }
   for (double& panel : payoff.panel_energy) panel *= importance;
   for (std::size_t p = 0; p < payoff.panel_energy.size(); ++p) {
     payoff.panel_group.push_back(feedback.group_of(p));
@@ -304,7 +262,8 @@ MatrixPayoff matrix_payoff(const std::string& name, TensorView<const float, 2> w
     payoff.block_moment.push_back(
         detail::block_moments(group, channels, calibration.has_gradients() ? 0.0 : 1.0));
   }
-  payoff.noise = detail::measured_noise(name, weights, basis, feedback, families, executor);
+  payoff.noise =
+      detail::measured_noise(name, weights, basis, feedback, payoff.order, families, executor);
   return payoff;
 }
 

@@ -26,6 +26,7 @@ struct PackedStorage {
   AlignedBuffer<std::byte> codes;
   AlignedBuffer<BFloat16> row_scales;
   std::vector<std::uint8_t> run_table;
+  std::vector<std::uint8_t> row_order;
 };
 
 /// Up to here no sum over a rotation block, and no value of a code times its scale, is beyond
@@ -49,14 +50,16 @@ inline void check_weights(const std::string& name, TensorView<const float, 2> we
 }
 
 /// Brings the rows of one panel into the basis, at their true length.
+/// @param first_row position of the first of them in the order
 inline void rotate_panel(const std::string& name, TensorView<const float, 2> weights,
-                         std::size_t first_row, std::size_t rows, const InputBasis& basis,
-                         AlignedBuffer<float>& rotated) {
+                         const RowOrder& order, std::size_t first_row, std::size_t rows,
+                         const InputBasis& basis, AlignedBuffer<float>& rotated) {
   const std::size_t channels = basis.padded_features();
   for (std::size_t row = 0; row < rows; ++row) {
-    check_weights(name, weights, first_row + row);
+    const std::size_t place = order.row_at(first_row + row);
+    check_weights(name, weights, place);
     float* target = rotated.data() + row * channels;
-    const float* source = weights.data() + (first_row + row) * weights.stride(0);
+    const float* source = weights.data() + place * weights.stride(0);
     to_basis_unscaled(basis, source, weights.stride(1), target);
     for (std::size_t k = 0; k < channels; ++k) target[k] *= basis.rotation_scale();
   }
@@ -101,6 +104,7 @@ inline namespace NASH_SWARM_TARGET {
 /// @param weights [out, in]
 /// @param cells format of every block of 16 rows × 64 channels of the basis
 /// @param feedback of the inputs in this basis
+/// @param order of the rows in the panels
 /// @throws Error for NaN, infinity or a weight beyond 2^118 (named by index), or shapes that do not
 /// fit
 /// O(out · in · log rotation_block), with feedback O(out · in²); scratch memory of one panel per
@@ -108,16 +112,17 @@ inline namespace NASH_SWARM_TARGET {
 template <Executor E>
 PackedMatrix round_matrix(const std::string& name, TensorView<const float, 2> weights,
                           std::shared_ptr<const InputBasis> basis, const CellMap& cells,
-                          const PanelFeedback& feedback, E& executor) {
+                          const PanelFeedback& feedback, E& executor, const RowOrder& order = {}) {
   const std::size_t out_features = weights.extent(0);
   if (!basis || basis->in_features() != weights.extent(1) ||
       cells.panels() != panel_count(out_features) ||
       cells.blocks() != block_count(weights.extent(1)) ||
+      (!order.natural() && order.size() != out_features) ||
       std::any_of(feedback.groups().begin(), feedback.groups().end(),
                   [&](const ErrorFeedback* group) {
                     return group != nullptr && group->channels() != basis->padded_features();
                   })) {
-    throw Error(name, "basis, cells or feedback do not fit a matrix of shape [" +
+    throw Error(name, "basis, cells, feedback or order do not fit a matrix of shape [" +
                           std::to_string(out_features) + ", " + std::to_string(weights.extent(1)) +
                           "]");
   }
@@ -125,6 +130,7 @@ PackedMatrix round_matrix(const std::string& name, TensorView<const float, 2> we
   storage->codes = AlignedBuffer<std::byte>(code_bytes(cells));
   storage->row_scales = AlignedBuffer<BFloat16>(out_features);
   storage->run_table = encode_runs(cells);
+  storage->row_order = encode_row_order(order);
   std::vector<std::size_t> offsets(cells.panels() + 1);
   for (std::size_t p = 0; p < cells.panels(); ++p) {
     offsets[p + 1] = offsets[p] + panel_code_bytes(cells.panel(p));
@@ -133,7 +139,7 @@ PackedMatrix round_matrix(const std::string& name, TensorView<const float, 2> we
     const std::size_t first_row = panel * panel_rows;
     const std::size_t rows = std::min(panel_rows, out_features - first_row);
     AlignedBuffer<float> rotated(panel_rows * basis->padded_features());
-    detail::rotate_panel(name, weights, first_row, rows, *basis, rotated);
+    detail::rotate_panel(name, weights, order, first_row, rows, *basis, rotated);
     detail::round_panel(rotated, rows, cells.panel(panel), feedback.of_panel(panel),
                         storage->codes.data() + offsets[panel],
                         storage->row_scales.data() + first_row);
@@ -145,6 +151,7 @@ PackedMatrix round_matrix(const std::string& name, TensorView<const float, 2> we
   parts.codes = {storage->codes.data(), storage->codes.size()};
   parts.row_scales = {storage->row_scales.data(), storage->row_scales.size()};
   parts.run_table = storage->run_table;
+  parts.row_order = storage->row_order;
   parts.storage = std::move(storage);
   return PackedMatrix(std::move(parts));
 }
