@@ -187,7 +187,7 @@ PackedMatrix with_factors(const PackedMatrix& matrix, const std::vector<float>& 
         nash_swarm::to_bfloat16(nash_swarm::to_float(matrix.row_scales()[position]) * factor));
   }
   return PackedMatrix({matrix.name(), matrix.out_features(), matrix.shared_basis(), matrix.codes(),
-                       storage->row_scales, matrix.run_table(), matrix.row_order_bytes(), storage});
+                       storage->row_scales, matrix.run_table(), storage, matrix.row_order_bytes()});
 }
 
 }  // namespace

@@ -83,6 +83,17 @@ TEST_CASE("gradient moment: equals its definition") {
   }
 }
 
+TEST_CASE("gradient moment: squares of rows are kept of every second sequence apart") {
+  GradientMoment moment("w", 2, 1, 2);
+  for (const float size : {1.0f, 10.0f, 2.0f}) {
+    moment.add_gradient(rows_of({size, 2 * size}, 1), 1, serial);
+  }
+  CHECK(moment.half_square(0, 0) == 1 + 4);
+  CHECK(moment.half_square(1, 0) == 100);
+  CHECK(moment.half_square(0, 1) == 4 * (1 + 4));
+  CHECK(moment.row_square(1) == 4 * (1 + 4 + 100) / 3.0);
+}
+
 TEST_CASE("gradient moment: the same for any number of threads") {
   const GradientMoment expected = two_sequences(serial);
   nash_swarm::ThreadPool pool(3);
@@ -113,6 +124,10 @@ TEST_CASE("gradient moment: two halves merged are the whole, up to rounding") {
   }
   for (std::size_t row = 0; row < 32; ++row) {
     CHECK(merged.row_square(row) == doctest::Approx(whole.row_square(row)).epsilon(1e-12));
+    for (const std::size_t half : {0u, 1u}) {
+      CHECK(merged.half_square(half, row) ==
+            doctest::Approx(whole.half_square(half, row)).epsilon(1e-12));
+    }
   }
 }
 

@@ -189,8 +189,11 @@ TEST_CASE("quantizer: rows have the orders that pay, or those of an earlier plan
   const TemporaryFolder folder;
   const std::uint64_t before =
       Quantizer(tiny_checkpoint(), Scope::blocks, 1, pool).smallest().matrix_bytes;
-  const auto quantizer = quantizer_of(Scope::blocks, pool);
-  const Plan plan = quantizer->plan(Budget::bits(3.0));
+  Quantizer quantizer(tiny_checkpoint(), Scope::blocks, 1, pool);
+  Tokens tokens = tokenizer().encode(some_text(8000)).ids;
+  tokens.resize(16 * 64);
+  quantizer.calibrate(tokens, ignore);
+  const Plan plan = quantizer.plan(Budget::bits(3.0));
   std::vector<nash_swarm::RowOrder> orders;
   std::uint64_t bytes = 0;
   for (const nash_swarm::MatrixPlan& matrix : plan.matrices()) {
@@ -198,8 +201,8 @@ TEST_CASE("quantizer: rows have the orders that pay, or those of an earlier plan
     bytes += matrix.order.stored_bytes();
   }
   CHECK(bytes > 0);
-  CHECK(quantizer->smallest().matrix_bytes == before + bytes);
-  quantizer->write(plan, folder / "model", ignore);
+  CHECK(quantizer.smallest().matrix_bytes == before + bytes);
+  quantizer.write(plan, folder / "model", ignore);
   const PackedModelFile file(folder / "model");
   for (const nash_swarm::MatrixPlan& matrix : plan.matrices()) {
     CHECK(file.find_matrix(matrix.name)->row_order() == matrix.order);

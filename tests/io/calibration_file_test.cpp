@@ -240,7 +240,7 @@ TEST_CASE("calibration file: hostile files are refused by name") {
   CHECK(contains(refusal([&](HostileFile& file) { file.tensor(gradients).shape.pop_back(); }),
                  "'w.gradients': expected F32"));
   CHECK(contains(refusal([&](HostileFile& file) { file.tensor(squares).shape[0] = 31; }),
-                 "'w.row_squares': not a number of F64"));
+                 "'w.row_squares': not two numbers of F64"));
   const float nan = std::numeric_limits<float>::quiet_NaN();
   CHECK(contains(refusal([&](HostileFile& file) { file.put(inputs, 9, nan); }), "not finite"));
   CHECK(contains(refusal([&](HostileFile& file) { file.put(gradients, 9, nan); }), "not finite"));

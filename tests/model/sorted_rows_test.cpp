@@ -50,6 +50,10 @@ struct UnevenRows {
     const Row row = gaussian(in, 3);
     Row gradient;
     for (std::size_t r = 0; r < out; ++r) gradient.insert(gradient.end(), row.begin(), row.end());
+    for (int sequence = 0; sequence < 4; ++sequence) add_gradient(gradient);
+  }
+
+  void add_gradient(const Row& gradient) {
     gradients.add_gradient(rows_of(gradient, in), 8, serial);
   }
 
@@ -100,6 +104,29 @@ TEST_CASE("sorted rows: no order where rows are alike, or nothing is known of th
   const Row nothing(UnevenRows::out, 0.0f);
   const std::vector<double> zeros(UnevenRows::out, 0.0);
   CHECK(nash_swarm::detail::sorted_rows("w", zeros, rows.calibration(), 64).natural());
+}
+
+TEST_CASE("sorted rows: what the sequences do not agree on is no reason for an order") {
+  const auto order = [](bool agree) {
+    UnevenRows rows(1.0f);
+    rows.gradients = GradientMoment("w", UnevenRows::out, UnevenRows::in, 20);
+    for (std::size_t sequence = 0; sequence < 4; ++sequence) {
+      Row gradient(UnevenRows::out * UnevenRows::in, 1.0f);
+      for (std::size_t i = 0; i < gradient.size(); ++i) {
+        const std::size_t row = i / UnevenRows::in;
+        if (row % 4 == (agree ? 1 : sequence % 2)) gradient[i] = 100.0f;
+      }
+      rows.add_gradient(gradient);
+    }
+    return rows.model().matrices()[0].payoff.order;
+  };
+  CHECK_FALSE(order(true).natural());
+  CHECK(order(false).natural());
+  // One sequence has nobody who could agree.
+  UnevenRows once;
+  once.gradients = GradientMoment("w", UnevenRows::out, UnevenRows::in, 20);
+  once.add_gradient(Row(UnevenRows::out * UnevenRows::in, 1.0f));
+  CHECK(once.model().matrices()[0].payoff.order.natural());
 }
 
 TEST_CASE("sorted rows: an order is kept if it saves more bits than it takes") {

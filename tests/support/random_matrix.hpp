@@ -103,8 +103,8 @@ inline nash_swarm::PackedMatrix packed(MatrixBytes bytes, std::size_t out_featur
                                    .codes = owned->codes,
                                    .row_scales = owned->row_scales,
                                    .run_table = owned->run_table,
-                                   .row_order = owned->row_order,
-                                   .storage = owned});
+                                   .storage = owned,
+                                   .row_order = owned->row_order});
 }
 
 /// The same bytes for rows in another order.

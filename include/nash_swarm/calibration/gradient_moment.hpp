@@ -18,7 +18,9 @@
 namespace nash_swarm {
 
 /// Second moments of the loss gradients G of a matrix [out, in], one gradient per sequence: the
-/// mean of GᵀG over the rows of each group, and of every row's squared length.
+/// mean of GᵀG over the rows of each group, and of every row's squared length. Those are kept for
+/// the first, third, … sequence and for the others apart, so that what one half tells of the rows
+/// can be judged by the other.
 ///
 /// With labels drawn from the model's own predictions this is the Fisher information of the
 /// weights, rows taken as independent: an error E of the weights moves the model by
@@ -27,6 +29,8 @@ namespace nash_swarm {
 /// 2025). Memory: 4 bytes for every pair of input channels and group, about 2·in² for each group.
 class GradientMoment {
  public:
+  static constexpr std::size_t halves = 2;
+
   /// @param name names the matrix in messages
   /// @param group_rows rows that share moments, such as those of an attention head
   /// @throws Error unless it divides the rows
@@ -36,15 +40,15 @@ class GradientMoment {
         out_features_(out_features),
         group_rows_(group_rows),
         sums_(groups_of(name_, out_features, group_rows), in_features),
-        row_squares_(out_features) {}
+        row_squares_(halves * out_features) {}
 
   /// Moments out of stored sums.
-  /// @param row_squares [out]
+  /// @param row_squares [halves, out]
   /// @throws Error if sums and rows do not fit the groups, or for a row whose square is impossible
   GradientMoment(std::string name, std::size_t group_rows, SymmetricSums sums,
                  std::vector<double> row_squares, std::size_t tokens, std::size_t sequences)
       : name_(std::move(name)),
-        out_features_(row_squares.size()),
+        out_features_(row_squares.size() / halves),
         group_rows_(group_rows),
         sums_(std::move(sums)),
         row_squares_(std::move(row_squares)),
@@ -54,11 +58,11 @@ class GradientMoment {
       throw Error(name_, "stored sums of " + std::to_string(sums_.groups()) +
                              " groups are not those of gradients " + shape_text());
     }
-    for (std::size_t row = 0; row < out_features_; ++row) {
-      if (std::isfinite(row_squares_[row]) && row_squares_[row] >= 0.0) continue;
+    for (std::size_t i = 0; i < row_squares_.size(); ++i) {
+      if (std::isfinite(row_squares_[i]) && row_squares_[i] >= 0.0) continue;
       throw Error(name_,
-                  "the squared length of row " + std::to_string(row) + " is " +
-                      std::to_string(row_squares_[row]),
+                  "the squared length of row " + std::to_string(i % out_features_) + " is " +
+                      std::to_string(row_squares_[i]),
                   "gather the gradients again");
     }
   }
@@ -86,7 +90,11 @@ class GradientMoment {
 
   /// Squared length of a row's gradient, per token.
   double row_square(std::size_t row) const noexcept {
-    return row_squares_[row] / static_cast<double>(tokens_);
+    return (row_squares_[row] + row_squares_[out_features_ + row]) / static_cast<double>(tokens_);
+  }
+  /// The same of one half of the sequences, summed.
+  double half_square(std::size_t half, std::size_t row) const noexcept {
+    return row_squares_[half * out_features_ + row];
   }
 
   /// Adds one sequence: G = dyᵀx. O(tokens · out · in + out · in²)
@@ -135,7 +143,8 @@ class GradientMoment {
       }
       squares[row] = square;
     }
-    for (std::size_t row = 0; row < out_features_; ++row) row_squares_[row] += squares[row];
+    double* const half = row_squares_.data() + sequences_ % halves * out_features_;
+    for (std::size_t row = 0; row < out_features_; ++row) half[row] += squares[row];
     executor.run(groups() * sums_.bands(), [&](std::size_t task) {
       // The longest bands are begun first.
       const std::size_t group = task % groups();
@@ -156,8 +165,11 @@ class GradientMoment {
                              other.name_ + ", " + other.shape_text());
     }
     sums_.add(other.sums_);
-    for (std::size_t row = 0; row < out_features_; ++row) {
-      row_squares_[row] += other.row_squares_[row];
+    // The other's first sequence follows on the last one of these.
+    for (std::size_t half = 0; half < halves; ++half) {
+      double* const own = row_squares_.data() + (sequences_ + half) % halves * out_features_;
+      for (std::size_t row = 0; row < out_features_; ++row)
+        own[row] += other.half_square(half, row);
     }
     tokens_ += other.tokens_;
     sequences_ += other.sequences_;
@@ -165,7 +177,7 @@ class GradientMoment {
 
   /// The sums (not means) as they are, to be stored.
   const SymmetricSums& sums() const noexcept { return sums_; }
-  /// Squared lengths of the rows [out], summed over the sequences, to be stored.
+  /// Squared lengths of the rows [halves, out], summed over the sequences, to be stored.
   std::span<const double> row_squares() const noexcept { return row_squares_; }
 
  private:

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include <nash_swarm/calibration/gradient_moment.hpp>
 #include <nash_swarm/calibration/input_moment.hpp>
@@ -51,6 +52,24 @@ class MatrixCalibration {
         gradients_->trace(group_of(row)) / static_cast<double>(gradients_->group_rows());
     if (!(mean > 0.0)) return 1.0;
     return (gradients_->row_square(row) / mean + even_share) / (1.0 + even_share);
+  }
+
+  /// The same for all rows, as far as one half of the sequences tells.
+  /// @param half 0 or 1; there must be gradients
+  std::vector<double> row_shares(std::size_t half) const {
+    const std::size_t group_rows = gradients_->group_rows();
+    std::vector<double> shares(gradients_->out_features(), 1.0);
+    for (std::size_t first = 0; first < shares.size(); first += group_rows) {
+      double mean = 0.0;
+      for (std::size_t row = first; row < first + group_rows; ++row) {
+        mean += gradients_->half_square(half, row) / static_cast<double>(group_rows);
+      }
+      if (!(mean > 0.0)) continue;
+      for (std::size_t row = first; row < first + group_rows; ++row) {
+        shares[row] = (gradients_->half_square(half, row) / mean + even_share) / (1.0 + even_share);
+      }
+    }
+    return shares;
   }
 
  private:

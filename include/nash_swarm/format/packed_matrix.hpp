@@ -32,10 +32,10 @@ class PackedMatrix {
     std::size_t out_features = 0;
     std::shared_ptr<const InputBasis> basis;
     std::span<const std::byte> codes;
-    std::span<const BFloat16> row_scales;       ///< [out], in the row order
-    std::span<const std::uint8_t> run_table;    ///< see CellMap
-    std::span<const std::uint8_t> row_order{};  ///< see RowOrder; empty for the natural order
+    std::span<const BFloat16> row_scales;     ///< [out], in the row order
+    std::span<const std::uint8_t> run_table;  ///< see CellMap
     std::shared_ptr<const void> storage;
+    std::span<const std::uint8_t> row_order{};  ///< see RowOrder; empty for the natural order
   };
 
   /// An empty matrix, to be assigned to; it cannot be multiplied by.

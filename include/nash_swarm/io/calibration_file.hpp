@@ -25,7 +25,7 @@
 /// The calibration file: the moments of some matrices of a model, whole or on their way, in a
 /// safetensors file.
 ///
-///     NAME.row_squares F64 [out]            of the gradients, if there are any
+///     NAME.row_squares F64 [2, out]         of the gradients, if there are any
 ///     NAME.inputs      F32 [1, floats]      sums as SymmetricSums lays them out
 ///     NAME.gradients   F32 [groups, floats]
 ///
@@ -39,7 +39,7 @@
 /// Memory: writing takes none beside the moments, reading those of the matrix that is read.
 namespace nash_swarm {
 
-inline constexpr int calibration_file_version = 1;
+inline constexpr int calibration_file_version = 2;
 
 namespace detail {
 
@@ -74,7 +74,7 @@ inline SafetensorsLayout calibration_layout(std::span<const MatrixMoments* const
     if (!matrix->gradients) continue;
     specs.push_back({matrix->inputs.name() + ".row_squares",
                      DataType::F64,
-                     {matrix->gradients->row_squares().size()}});
+                     {GradientMoment::halves, matrix->gradients->out_features()}});
   }
   for (const MatrixMoments* matrix : matrices) {
     const auto add = [&](const char* part, const SymmetricSums& sums) {
@@ -235,8 +235,9 @@ class CalibrationFile {
       check_sums(entry.name + ".gradients", entry.out_features / entry.group_rows,
                  entry.in_features);
       const StoredTensor& squares = file_.at(entry.name + ".row_squares");
-      if (squares.type != DataType::F64 || squares.shape != std::vector{entry.out_features}) {
-        fail(squares.name, "not a number of F64 for every row");
+      if (squares.type != DataType::F64 ||
+          squares.shape != std::vector{GradientMoment::halves, entry.out_features}) {
+        fail(squares.name, "not two numbers of F64 for every row");
       }
     }
     entries_.push_back(std::move(entry));
@@ -279,8 +280,8 @@ class CalibrationFile {
   }
 
   std::vector<double> read_row_squares(const std::string& name, std::size_t rows) const {
-    std::vector<double> squares(rows);
-    std::memcpy(squares.data(), file_.at(name).bytes.data(), rows * sizeof(double));
+    std::vector<double> squares(GradientMoment::halves * rows);
+    std::memcpy(squares.data(), file_.at(name).bytes.data(), squares.size() * sizeof(double));
     for (const double square : squares) {
       if (!std::isfinite(square) || square < 0.0) fail(name, "no sum of squares");
     }
