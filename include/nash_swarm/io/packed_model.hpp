@@ -297,8 +297,8 @@ class PackedModelFile {
     PackedMatrix::Parts parts;
     parts.name = name;
     parts.basis = basis->second;
-    parts.codes = part(name + ".codes", DataType::U8).bytes;
     parts.run_table = numbers(name + ".run_table");
+    parts.codes = part(name + ".codes", DataType::U8).bytes;
     if (entry.at("ordered").get<bool>()) {
       parts.row_order = numbers(name + ".row_order");
       if (parts.row_order.empty()) {
