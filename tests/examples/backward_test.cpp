@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -21,6 +22,7 @@
 #include "gpt2/loss.hpp"
 #include "gpt2/packed.hpp"
 #include "io/support.hpp"
+#include "support/gaussian.hpp"
 
 namespace {
 
@@ -253,11 +255,10 @@ TEST_CASE("backward: the same gradients for any number of threads") {
 TEST_CASE("backward: the gradient of attention is the slope along any direction") {
   constexpr std::size_t length = 150, heads = 2, d = 5, width = heads * d;  // three query tiles
   using Doubles = std::vector<double>;
-  const auto random = [](unsigned seed) {
-    std::mt19937_64 engine(seed);
-    std::normal_distribution<float> normal;
+  const auto random = [](std::uint64_t seed) {
+    const std::vector<float> samples = support::gaussian(length * width, seed);
     FloatMatrix matrix(length, width);
-    for (std::size_t i = 0; i < length * width; ++i) matrix.view().data()[i] = normal(engine);
+    std::copy(samples.begin(), samples.end(), matrix.view().data());
     return matrix;
   };
   const FloatMatrix inputs[] = {random(1), random(2), random(3)};  // queries, keys, values
@@ -298,7 +299,7 @@ TEST_CASE("backward: the gradient of attention is the slope along any direction"
                                   gradients[2].view(), pool);
   for (std::size_t moved = 0; moved < 3; ++moved) {
     CAPTURE(moved);
-    const FloatMatrix direction = random(8 + static_cast<unsigned>(moved));
+    const FloatMatrix direction = random(8 + moved);
     constexpr double step = 1e-4;
     const double slope =
         (loss(moved, direction, step) - loss(moved, direction, -step)) / (2.0 * step);

@@ -50,29 +50,32 @@ class MatrixCalibration {
     if (!has_gradients()) return 1.0;
     const double mean =
         gradients_->trace(group_of(row)) / static_cast<double>(gradients_->group_rows());
-    if (!(mean > 0.0)) return 1.0;
-    return (gradients_->row_square(row) / mean + even_share) / (1.0 + even_share);
+    return share(gradients_->row_square(row), mean);
   }
 
   /// The same for all rows, as far as one half of the sequences tells.
   /// @param half 0 or 1; there must be gradients
   std::vector<double> row_shares(std::size_t half) const {
     const std::size_t group_rows = gradients_->group_rows();
-    std::vector<double> shares(gradients_->out_features(), 1.0);
+    std::vector<double> shares(gradients_->out_features());
     for (std::size_t first = 0; first < shares.size(); first += group_rows) {
       double mean = 0.0;
       for (std::size_t row = first; row < first + group_rows; ++row) {
         mean += gradients_->half_square(half, row) / static_cast<double>(group_rows);
       }
-      if (!(mean > 0.0)) continue;
       for (std::size_t row = first; row < first + group_rows; ++row) {
-        shares[row] = (gradients_->half_square(half, row) / mean + even_share) / (1.0 + even_share);
+        shares[row] = share(gradients_->half_square(half, row), mean);
       }
     }
     return shares;
   }
 
  private:
+  /// Of a row whose gradients have this square, in a group where the mean is that.
+  static double share(double square, double mean) noexcept {
+    return mean > 0.0 ? (square / mean + even_share) / (1.0 + even_share) : 1.0;
+  }
+
   const InputMoment* inputs_;
   const GradientMoment* gradients_ = nullptr;
 };

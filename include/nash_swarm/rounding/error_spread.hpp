@@ -26,16 +26,8 @@ struct ErrorSpread {
 
 inline namespace NASH_SWARM_TARGET {
 
-// The order of these files matters.
-// clang-format off
 #define NASH_SWARM_TEXT <nash_swarm/rounding/error_spread.inc>
-#include <nash_swarm/core/float_regions.inc>
-#if defined(NASH_SWARM_X86_REGIONS)
-#include <nash_swarm/core/region_avx512.inc>
-#include <nash_swarm/rounding/error_spread.inc>
-#include <nash_swarm/core/region_end.inc>
-#endif
-// clang-format on
+#include <nash_swarm/core/wide_float_regions.inc>
 
 /// Sums are rounded in ways that depend on the instruction set.
 inline auto spread_function_for(InstructionSet set) noexcept
