@@ -20,7 +20,7 @@ using nash_swarm::ThreadPool;
 /// Tokens of text on which so many models are measured: the more there are, and the larger, the
 /// fewer each gets.
 std::size_t measuring_tokens(std::size_t models, std::size_t weights, std::size_t most) {
-  constexpr std::size_t fewest = 64;
+  constexpr std::size_t fewest = 256;
   constexpr std::size_t products = 300'000'000'000;
   return std::clamp(products / (models * weights), fewest, most);
 }
@@ -92,9 +92,9 @@ void Quantizer::calibrate(std::span<const std::int32_t> tokens, const WeightProg
   }
   smallest_ = nash_swarm::packed_model_sizes(nash_swarm::smallest_plan(matrices_, rules_), others_);
   if (!pieces_.measured) return;
-  correct_payoffs(
-      calibration_windows(tokens, window, measuring_tokens(matrices.size(), weights_, 1536)),
-      window);
+  const std::size_t measured = measuring_tokens(matrices.size(), weights_, 1536);
+  window = std::min(window, measured);
+  correct_payoffs(calibration_windows(tokens, window, measured), window);
 }
 
 std::vector<std::optional<nash_swarm::RowOrder>> Quantizer::given_orders() const {
