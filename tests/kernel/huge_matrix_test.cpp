@@ -102,7 +102,7 @@ TEST_CASE("huge matrix: the panel beyond 2^32 bytes is multiplied by every instr
   for (const auto set : support::supported_instruction_sets()) {
     CAPTURE(static_cast<int>(set));
     nash_swarm::detail::panel_product_for(set)(
-        huge.whole(), HugeMatrix::last_panel, x, 0, tokens,
+        huge.whole(), {HugeMatrix::last_panel, HugeMatrix::last_panel + 1, 0, tokens}, x,
         y.slice(1, HugeMatrix::first_row, HugeMatrix::out));
     Row last;
     for (std::size_t t = 0; t < tokens; ++t) {

@@ -19,8 +19,8 @@ struct AnyBody {
 ///       template <class Body> void run(std::size_t count, Body&& body) { pool.for_each(count, body); }
 ///     };
 ///
-/// The library cuts its work the same way whatever the number of threads, so results do not depend
-/// on the executor.
+/// An executor may say how many threads it has, by a member `threads()`: products are then cut into
+/// tasks as large as that allows. Results do not depend on the executor.
 template <class E>
 concept Executor = requires(E& executor, std::size_t count) {
   executor.run(count, detail::AnyBody{});  // a temporary, as the library's bodies are
@@ -28,10 +28,27 @@ concept Executor = requires(E& executor, std::size_t count) {
 
 /// Runs everything on the calling thread.
 struct SerialExecutor {
+  static constexpr std::size_t threads() noexcept { return 1; }
+
   template <class Body>
   void run(std::size_t count, Body&& body) const {
     for (std::size_t index = 0; index < count; ++index) body(index);
   }
 };
 
+namespace detail {
+
+/// How many tasks of like size are as many as an executor needs to keep its threads busy.
+template <Executor E>
+std::size_t enough_tasks(const E& executor) noexcept {
+  constexpr std::size_t for_a_thread = 8;  // so that they end together, though one is slower
+  if constexpr (requires { executor.threads(); }) {
+    const std::size_t threads = executor.threads();
+    return threads == 1 ? 1 : for_a_thread * threads;
+  } else {
+    return for_a_thread * 8;
+  }
+}
+
+}  // namespace detail
 }  // namespace nash_swarm

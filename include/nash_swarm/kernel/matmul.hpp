@@ -17,36 +17,40 @@ namespace nash_swarm {
 namespace detail {
 inline namespace NASH_SWARM_TARGET {
 
-/// y [tokens, rows of the panel] of a tile of tokens from `first` on, sums of their rows of codes.
-inline void multiply_tile(PanelProduct multiply_panel, const PackedMatrix& matrix,
-                          std::size_t panel, const Activations& x, std::size_t first,
-                          TensorView<float, 2> y) {
-  const std::size_t tokens = y.extent(0);
-  if (x.rows_per_token() == 1) return multiply_panel(matrix, panel, x, first, tokens, y);
-  const std::size_t rows = y.extent(1);
-  alignas(64) float memory[nash_swarm::portable::token_tile * panel_rows];
-  const TensorView<float, 2> digits{memory, {2 * tokens, rows}};
-  multiply_panel(matrix, panel, x, 2 * first, 2 * tokens, digits);
-  for (std::size_t t = 0; t < tokens; ++t) {
-    for (std::size_t row = 0; row < rows; ++row) {
+/// y [tokens, rows of the panel] of one panel, whose rows of codes are one or two for a token.
+inline void multiply_panel(PanelProduct multiply, const PackedMatrix& matrix, const PanelTile& tile,
+                           const Activations& x, TensorView<float, 2> y) noexcept {
+  if (x.rows_per_token() == 1) return multiply(matrix, tile, x, y);
+  alignas(64) float memory[portable::token_tile * panel_rows];
+  const TensorView<float, 2> digits{memory, {tile.tokens, y.extent(1)}};
+  multiply(matrix, tile, x, digits);
+  for (std::size_t t = 0; t < y.extent(0); ++t) {
+    for (std::size_t row = 0; row < y.extent(1); ++row) {
       y(t, row) = digits(2 * t, row) + digits(2 * t + 1, row);
     }
   }
 }
 
-/// y [tokens, out] of a tile of tokens from `first` on, where the rows of the panel are in it.
-inline void multiply_tile_in_order(PanelProduct multiply_panel, const PackedMatrix& matrix,
-                                   std::size_t panel, const Activations& x, std::size_t first,
-                                   TensorView<float, 2> y) {
-  const std::size_t first_row = panel * panel_rows;
-  const std::size_t end = std::min(first_row + panel_rows, matrix.out_features());
-  if (matrix.row_order().natural()) {
-    return multiply_tile(multiply_panel, matrix, panel, x, first, y.slice(1, first_row, end));
+/// y [tokens, out] where the rows of a tile's panels are.
+inline void multiply_tile(PanelProduct multiply, const PackedMatrix& matrix, const PanelTile& tile,
+                          const Activations& x, TensorView<float, 2> y) noexcept {
+  const bool natural = matrix.row_order().natural();
+  if (natural && x.rows_per_token() == 1) {
+    return multiply(matrix, tile, x, y.slice(1, tile.first_row(), tile.past_row(matrix)));
   }
-  alignas(64) float memory[nash_swarm::portable::token_tile * panel_rows];
-  const TensorView<float, 2> outputs{memory, {y.extent(0), end - first_row}};
-  multiply_tile(multiply_panel, matrix, panel, x, first, outputs);
-  place_outputs(matrix.row_order(), first_row, outputs, y);
+  for (std::size_t panel = tile.first_panel; panel < tile.past_panel; ++panel) {
+    const PanelTile part{panel, panel + 1, tile.first_token, tile.tokens};
+    const std::size_t first_row = part.first_row();
+    const std::size_t past_row = part.past_row(matrix);
+    if (natural) {
+      multiply_panel(multiply, matrix, part, x, y.slice(1, first_row, past_row));
+      continue;
+    }
+    alignas(64) float memory[portable::token_tile * panel_rows];
+    const TensorView<float, 2> outputs{memory, {y.extent(0), past_row - first_row}};
+    multiply_panel(multiply, matrix, part, x, outputs);
+    place_outputs(matrix.row_order(), first_row, outputs, y);
+  }
 }
 
 /// True for products that take less than some 25 µs: two threads gain from about there on.
@@ -78,18 +82,20 @@ void matmul(const PackedMatrix& matrix, const Activations& x, TensorView<float, 
   detail::refuse_wrong_output(matrix, x.tokens(), y);
   detail::refuse_unsupported(matrix.name(), set);
   const std::size_t panels = panel_count(matrix.out_features());
-  const std::size_t panels_per_task =
-      detail::is_short(matrix, x) ? panels : 4;  // 64 outputs: whole cache lines of y
-  const detail::PanelProduct multiply_panel = detail::panel_product_for(set);
-  const std::size_t tile = portable::token_tile / x.rows_per_token();
+  const std::size_t tasks = detail::is_short(matrix, x) ? 1 : detail::enough_tasks(executor);
+  // 64 outputs at least, which are whole cache lines of y.
+  const std::size_t panels_per_task = std::max<std::size_t>(4, (panels + tasks - 1) / tasks);
+  const detail::PanelProduct multiply = detail::panel_product_for(set);
+  const std::size_t rows_per_token = x.rows_per_token();
+  const std::size_t tile_tokens = portable::token_tile / rows_per_token;
   executor.run((panels + panels_per_task - 1) / panels_per_task, [&](std::size_t task) {
-    const std::size_t last = std::min(panels, (task + 1) * panels_per_task);
-    for (std::size_t panel = task * panels_per_task; panel < last; ++panel) {
-      for (std::size_t token = 0; token < x.tokens(); token += tile) {
-        const std::size_t past = std::min(token + tile, x.tokens());
-        detail::multiply_tile_in_order(multiply_panel, matrix, panel, x, token,
-                                       y.slice(0, token, past));
-      }
+    const std::size_t first = task * panels_per_task;
+    const std::size_t past = std::min(first + panels_per_task, panels);
+    for (std::size_t token = 0; token < x.tokens(); token += tile_tokens) {
+      const std::size_t tokens = std::min(tile_tokens, x.tokens() - token);
+      detail::multiply_tile(multiply, matrix,
+                            {first, past, token * rows_per_token, tokens * rows_per_token}, x,
+                            y.slice(0, token, token + tokens));
     }
   });
 }

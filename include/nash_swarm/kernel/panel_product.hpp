@@ -26,8 +26,8 @@
 namespace nash_swarm {
 namespace detail {
 
-/// How codes are asked for before their turn: a line in so many bytes, or none if it is 0, kept in
-/// near caches as the compiler counts them (3: all).
+/// How codes are asked for before their turn: a line in so many bytes, kept in near caches as the
+/// compiler counts them (3: all).
 struct ReadAhead {
   std::size_t step;
   int locality;
@@ -54,12 +54,13 @@ struct RowInputs {
   }
 };
 
-/// The product of a panel with a tile of tokens, once per instruction set. Sums of a run are exact
+/// The product of panels with a tile of tokens, once per instruction set. Sums of a run are exact
 /// in integers: at most 256 products of |weight byte| ≤ 255 (two of 7 bits for a hash, 16 bits for
 /// raw16) and |activation| ≤ 127. So every set gives the same bits.
 namespace products {
 inline namespace NASH_SWARM_TARGET {
 
+using nash_swarm::portable::PanelTile;
 using nash_swarm::portable::token_tile;
 
 // The order of these files matters.
@@ -98,22 +99,23 @@ using nash_swarm::portable::token_tile;
 
 inline namespace NASH_SWARM_TARGET {
 
-using PanelProduct = void (*)(const PackedMatrix&, std::size_t, const Activations&, std::size_t,
-                              std::size_t, TensorView<float, 2>) noexcept;
+using nash_swarm::portable::PanelTile;
+using PanelProduct = void (*)(const PackedMatrix&, const PanelTile&, const Activations&,
+                              TensorView<float, 2>) noexcept;
 
 /// @tparam List the formats: a parameter, so that kernels are compiled only where they are used
 template <class List = Formats>
 PanelProduct panel_product_for(InstructionSet set) noexcept {
 #if defined(NASH_SWARM_X86_REGIONS)
-  if (set == InstructionSet::avx512) return &products::avx512::multiply_panel<List>;
-  if (set == InstructionSet::avxvnni) return &products::avxvnni::multiply_panel<List>;
-  if (set == InstructionSet::avx2) return &products::avx2::multiply_panel<List>;
+  if (set == InstructionSet::avx512) return &products::avx512::multiply_panels<List>;
+  if (set == InstructionSet::avxvnni) return &products::avxvnni::multiply_panels<List>;
+  if (set == InstructionSet::avx2) return &products::avx2::multiply_panels<List>;
 #elif defined(NASH_SWARM_NEON)
-  if (set == InstructionSet::neon_dotprod) return &products::neon_dotprod::multiply_panel<List>;
-  if (set == InstructionSet::neon) return &products::neon::multiply_panel<List>;
+  if (set == InstructionSet::neon_dotprod) return &products::neon_dotprod::multiply_panels<List>;
+  if (set == InstructionSet::neon) return &products::neon::multiply_panels<List>;
 #endif
   static_cast<void>(set);
-  return &nash_swarm::portable::multiply_panel;
+  return &nash_swarm::portable::multiply_panels;
 }
 
 #if defined(NASH_SWARM_KERNELS_HERE)

@@ -1,7 +1,9 @@
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
 #include <nash_swarm/core/tensor_view.hpp>
 #include <nash_swarm/format/packed_matrix.hpp>
@@ -20,6 +22,21 @@ namespace portable {
 
 /// Tokens that share one decoding of a panel.
 inline constexpr std::size_t token_tile = 64;
+
+/// What one call multiplies: the panels first_panel … past_panel − 1 with at most `token_tile` rows of
+/// codes.
+struct PanelTile {
+  std::size_t first_panel;
+  std::size_t past_panel;
+  std::size_t first_token;
+  std::size_t tokens;
+
+  /// The rows of a matrix that are in these panels.
+  std::size_t first_row() const noexcept { return first_panel * panel_rows; }
+  std::size_t past_row(const PackedMatrix& matrix) const noexcept {
+    return std::min(past_panel * panel_rows, matrix.out_features());
+  }
+};
 
 inline namespace NASH_SWARM_TARGET {
 
@@ -52,8 +69,8 @@ inline void flush_sums(const Activations& x, std::size_t first_token, std::size_
   }
 }
 
-/// y [tokens, rows of the panel] of at most `token_tile` tokens from `first_token` on. (A row of codes
-/// is a token here.) The integer sums run over the blocks of one activation scale and one format.
+/// y [tokens, rows of the panel]. (A row of codes is a token here.) The integer sums run over the
+/// blocks of one activation scale and one format.
 inline void multiply_panel(const PackedMatrix& matrix, std::size_t panel, const Activations& x,
                            std::size_t first_token, std::size_t tokens,
                            TensorView<float, 2> y) noexcept {
@@ -73,12 +90,22 @@ inline void multiply_panel(const PackedMatrix& matrix, std::size_t panel, const 
       flush_sums(x, first_token, tokens, b / blocks_per_scale, format.unit, sums, totals);
     }
   }
-  const std::size_t first_row = panel * panel_rows;
-  for (std::size_t row = 0; row < panel_rows && first_row + row < matrix.out_features(); ++row) {
-    const double scale = static_cast<double>(to_float(matrix.row_scales()[first_row + row]));
+  const std::span<const BFloat16> scales = matrix.row_scales().subspan(panel * panel_rows);
+  for (std::size_t row = 0; row < std::min(panel_rows, scales.size()); ++row) {
+    const double scale = static_cast<double>(to_float(scales[row]));
     for (std::size_t t = 0; t < tokens; ++t) {
       y(t, row) = static_cast<float>(totals[t][row] * scale);
     }
+  }
+}
+
+/// y [tokens, rows of the panels] of a tile.
+inline void multiply_panels(const PackedMatrix& matrix, const PanelTile& tile, const Activations& x,
+                            TensorView<float, 2> y) noexcept {
+  for (std::size_t panel = tile.first_panel; panel < tile.past_panel; ++panel) {
+    const std::size_t column = (panel - tile.first_panel) * panel_rows;
+    multiply_panel(matrix, panel, x, tile.first_token, tile.tokens,
+                   y.slice(1, column, y.extent(1)));
   }
 }
 
