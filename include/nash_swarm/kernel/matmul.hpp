@@ -21,7 +21,7 @@ inline namespace NASH_SWARM_TARGET {
 inline void multiply_panel(PanelProduct multiply, const PackedMatrix& matrix, const PanelTile& tile,
                            const Activations& x, TensorView<float, 2> y) noexcept {
   if (x.rows_per_token() == 1) return multiply(matrix, tile, x, y);
-  alignas(64) float memory[portable::token_tile * panel_rows];
+  alignas(64) float memory[nash_swarm::portable::token_tile * panel_rows];
   const TensorView<float, 2> digits{memory, {tile.tokens, y.extent(1)}};
   multiply(matrix, tile, x, digits);
   for (std::size_t t = 0; t < y.extent(0); ++t) {
@@ -46,7 +46,7 @@ inline void multiply_tile(PanelProduct multiply, const PackedMatrix& matrix, con
       multiply_panel(multiply, matrix, part, x, y.slice(1, first_row, past_row));
       continue;
     }
-    alignas(64) float memory[portable::token_tile * panel_rows];
+    alignas(64) float memory[nash_swarm::portable::token_tile * panel_rows];
     const TensorView<float, 2> outputs{memory, {y.extent(0), past_row - first_row}};
     multiply_panel(multiply, matrix, part, x, outputs);
     place_outputs(matrix.row_order(), first_row, outputs, y);
