@@ -37,7 +37,11 @@ class CellMap {
   }
   /// Formats of the blocks of one panel.
   std::span<const FormatId> panel(std::size_t panel) const noexcept {
-    return {formats_.data() + panel * blocks_, blocks_};
+    return panels(panel, panel + 1);
+  }
+  /// Those of the panels first … past − 1, one after the other.
+  std::span<const FormatId> panels(std::size_t first, std::size_t past) const noexcept {
+    return {formats_.data() + first * blocks_, (past - first) * blocks_};
   }
   friend bool operator==(const CellMap&, const CellMap&) = default;
 
