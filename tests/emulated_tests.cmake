@@ -1,3 +1,4 @@
+# Instructions on ARM, which g++'s optimised code takes.
 if(CMAKE_CROSSCOMPILING_EMULATOR MATCHES "qemu-aarch64" AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU"
    AND CMAKE_BUILD_TYPE STREQUAL "Release")
   add_executable(emulated_one_product emulated/one_product.cpp)
@@ -6,11 +7,12 @@ if(CMAKE_CROSSCOMPILING_EMULATOR MATCHES "qemu-aarch64" AND CMAKE_CXX_COMPILER_I
   target_include_directories(emulated_one_product PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
   target_compile_definitions(emulated_one_product PRIVATE DOCTEST_CONFIG_DISABLE)
   target_link_options(emulated_one_product PRIVATE -static)  # addresses are those of the file
+  set(case "instruction budget: one token's products on ARM")
   add_test(
-    NAME "instruction budget: one token's products on ARM"
+    NAME ${case}
     COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/emulated/arm_budgets.sh ${CMAKE_NM}
             $<TARGET_FILE:emulated_one_product> ${CMAKE_CROSSCOMPILING_EMULATOR})
-  set_tests_properties("instruction budget: one token's products on ARM" PROPERTIES TIMEOUT 900)
+  set_tests_properties(${case} PROPERTIES TIMEOUT 900)
 endif()
 
 # Machines that lack the newest instructions, emulated.

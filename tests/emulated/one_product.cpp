@@ -14,13 +14,6 @@
 
 namespace {
 
-nash_swarm::InstructionSet set_named(std::string_view name) {
-  for (const auto& entry : nash_swarm::instruction_sets) {
-    if (entry.name == name) return entry.set;
-  }
-  throw nash_swarm::Error("instruction set", "no \"" + std::string(name) + "\"");
-}
-
 void multiply(std::string_view format, std::string_view set, std::size_t channels) {
   const auto matrix = support::any_matrix(
       nash_swarm::panel_rows, std::make_shared<nash_swarm::InputBasis>("x", channels, 256, 1),
@@ -31,7 +24,7 @@ void multiply(std::string_view format, std::string_view set, std::size_t channel
                      nash_swarm::quantize_activations(
                          matrix.basis(), support::rows_of(inputs, channels), support::serial),
                      nash_swarm::TensorView<float, 2>(outputs, {1, nash_swarm::panel_rows}),
-                     support::serial, set_named(set));
+                     support::serial, nash_swarm::instruction_set_named(set));
 }
 
 }  // namespace

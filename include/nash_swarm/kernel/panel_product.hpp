@@ -26,6 +26,8 @@
 namespace nash_swarm {
 namespace detail {
 
+using nash_swarm::portable::PanelTile;
+
 /// How codes are asked for before their turn: a line in so many bytes, kept in near caches as the
 /// compiler counts them (3: all).
 struct ReadAhead {
@@ -60,7 +62,6 @@ struct RowInputs {
 namespace products {
 inline namespace NASH_SWARM_TARGET {
 
-using nash_swarm::portable::PanelTile;
 using nash_swarm::portable::token_tile;
 
 // The order of these files matters.
@@ -99,7 +100,6 @@ using nash_swarm::portable::token_tile;
 
 inline namespace NASH_SWARM_TARGET {
 
-using nash_swarm::portable::PanelTile;
 using PanelProduct = void (*)(const PackedMatrix&, const PanelTile&, const Activations&,
                               TensorView<float, 2>) noexcept;
 
