@@ -17,6 +17,7 @@
 #include "gpt2/rows.hpp"
 #include "gpt2/tokenizer.hpp"
 #include "rank_correlation.hpp"
+#include "gpt2/text_file.hpp"
 #include "text_options.hpp"
 
 /// Packs random plans of a GPT-2 and compares the loss that each predicts with the KLD that is
@@ -96,9 +97,9 @@ class Check {
         (checkpoint_.folder() / "vocab.json").string(),
         (checkpoint_.folder() / "merges.txt").string());
     tokenizer.check_fits(checkpoint_.config().vocab_size);
-    text_ = options.text.read(app, tokenizer, checkpoint_.config().n_ctx);
+    text_ = options.text.read_all(app, tokenizer, checkpoint_.config().n_ctx).front();
     const std::vector<std::int32_t> tokens =
-        tokenizer.encode(gpt2::read_text_file(options.calibration)).ids;
+        tokenizer.encode(gpt2::read_text(options.calibration)).ids;
     const std::size_t context = checkpoint_.config().n_ctx;
     progress_.stage("calibrating", quantizer_.weights());
     quantizer_.calibrate(gpt2::calibration_windows(tokens, context, options.calibration_tokens),

@@ -44,15 +44,20 @@ struct Options {
 };
 
 /// The row of a packed file: what the file itself tells.
-gpt2::ReportRow packed_row(const nash_swarm::PackedModelFile& file) {
-  const bool has_embedding = file.find_matrix("wte") != nullptr;
-  const bool has_blocks = file.matrices().size() > (has_embedding ? 1u : 0u);
+gpt2::ReportRow packed_row(const nash_swarm::PackedModelFile& file, const gpt2::Config& config) {
+  bool has_head = false;
+  bool has_layers = false;
+  for (const gpt2::MatrixShape& shape : gpt2::matrix_shapes(config)) {
+    if (file.find_matrix(shape.name) == nullptr) continue;
+    has_layers = has_layers || shape.role == gpt2::MatrixRole::layer;
+    has_head = has_head || gpt2::in_scope(gpt2::Scope::lm_head, shape.role);
+  }
   gpt2::ReportRow row;
   row.method = "nash_swarm";
   row.label = "packed";
-  row.scope = name_of(!has_blocks      ? gpt2::Scope::lm_head
-                      : !has_embedding ? gpt2::Scope::blocks
-                                       : gpt2::Scope::all);
+  row.scope = name_of(!has_layers ? gpt2::Scope::lm_head
+                      : !has_head ? gpt2::Scope::blocks
+                                  : gpt2::Scope::all);
   row.stored = true;
   for (const nash_swarm::PackedMatrix& matrix : file.matrices()) {
     row.matrix_weights += matrix.out_features() * matrix.in_features();
@@ -81,30 +86,30 @@ void run(const CLI::App& app, const Options& options) {
   const gpt2::LoadedModel loaded = gpt2::load_model(options.model, false, pool, options.inputs);
   std::optional<gpt2::LoadedModel> reference;
   if (!options.reference.empty()) reference = gpt2::load_model(options.reference, false, pool);
-  gpt2::EvaluationText text = options.text.read(app, loaded.tokenizer, loaded.config.n_ctx);
+  std::vector<gpt2::EvaluationText> texts =
+      options.text.read_all(app, loaded.tokenizer, loaded.config.n_ctx);
 
   std::vector<const gpt2::Model*> models;
   if (reference) models.push_back(&reference->model);
   models.push_back(&loaded.model);
-  gpt2::Progress progress;
-  progress.stage("evaluating", models.size() * text.scored_tokens);
-  const std::vector<gpt2::Evaluation> evaluations =
-      gpt2::evaluate(models, reference.has_value(), text, pool,
-                     [&](std::size_t tokens) { progress.advance(tokens); });
-  progress.finish();
-
   gpt2::Report report;
   report.model = loaded.name;
   count_parameters(loaded.config, report);
-  report.text = std::move(text);
-  if (reference) report.float_model = evaluations.front();
-  if (loaded.packed) {
-    report.rows.push_back(packed_row(*loaded.packed));
-    report.rows.back().evaluation = evaluations.back();
-    report.rows.back().peak_memory_bytes = gpt2::peak_memory_bytes();
-  } else {
-    report.float_model = evaluations.back();
+  if (loaded.packed) report.rows.push_back(packed_row(*loaded.packed, loaded.config));
+  gpt2::Progress progress;
+  std::size_t tokens = 0;
+  for (const gpt2::EvaluationText& text : texts) tokens += text.scored_tokens;
+  progress.stage("evaluating", models.size() * tokens);
+  for (gpt2::EvaluationText& text : texts) {
+    const std::vector<gpt2::Evaluation> evaluations =
+        gpt2::evaluate(models, reference.has_value(), text, pool,
+                       [&](std::size_t done) { progress.advance(done); });
+    report.texts.push_back({std::move(text), {}});
+    if (reference || !loaded.packed) report.texts.back().float_model = evaluations.front();
+    if (loaded.packed) report.rows.back().evaluations.push_back(evaluations.back());
   }
+  progress.finish();
+  if (loaded.packed) report.rows.back().peak_memory_bytes = gpt2::peak_memory_bytes();
   std::fputs(gpt2::format_report(report).c_str(), stdout);
   if (!options.report.empty()) gpt2::write_report(report, options.report);
 }

@@ -3,21 +3,25 @@
 #include <cstddef>
 #include <cstdio>
 #include <string>
+#include <vector>
 
 #include <CLI/CLI.hpp>
 
 #include "gpt2/evaluation_text.hpp"
+#include "gpt2/text_file.hpp"
 
 /// The flags that choose the text to evaluate on.
 struct TextOptions {
-  std::string file = NASH_SWARM_EXAMPLE_DATA "/valid.txt";
+  std::vector<std::string> files = {NASH_SWARM_EXAMPLE_DATA "/valid.txt"};
   std::string protocol = "full";
   std::size_t context = 0;
   std::size_t max_tokens = 0;
   std::size_t samples = 100;
 
   void add_to(CLI::App& app) {
-    app.add_option("--text", file, "Text to evaluate on (bundled valid.txt)");
+    app.add_option("--text", files,
+                   "Text to evaluate on: plain, or JSON lines with a \"text\" (.jsonl, .json); "
+                   "repeatable (bundled valid.txt)");
     app.add_option(
            "--protocol", protocol,
            "full: windows of the context, every token scored once; paper: lines padded to 64 "
@@ -34,13 +38,22 @@ struct TextOptions {
         ->capture_default_str();
   }
 
-  /// @throws nash_swarm::Error if the text cannot be read or is too short
+  /// Every text.
+  /// @throws nash_swarm::Error if one cannot be read or is too short
+  std::vector<gpt2::EvaluationText> read_all(const CLI::App& app, const gpt2::Tokenizer& tokenizer,
+                                             std::size_t n_ctx) const {
+    std::vector<gpt2::EvaluationText> texts;
+    for (const std::string& file : files) texts.push_back(read(app, tokenizer, n_ctx, file));
+    return texts;
+  }
+
+ private:
   gpt2::EvaluationText read(const CLI::App& app, const gpt2::Tokenizer& tokenizer,
-                            std::size_t n_ctx) const {
+                            std::size_t n_ctx, const std::string& file) const {
     constexpr std::size_t default_tokens = 12288;
     const bool bundled = app.count("--text") == 0;
     const std::size_t most = max_tokens == 0 && bundled ? default_tokens : max_tokens;
-    const std::string text = gpt2::read_text_file(file);
+    const std::string text = gpt2::read_text(file);
     gpt2::EvaluationText windows =
         protocol == "paper" ? gpt2::paper_protocol(tokenizer, text, file, n_ctx, samples)
                             : gpt2::full_protocol(tokenizer, text, file,

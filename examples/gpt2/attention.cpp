@@ -72,7 +72,8 @@ void attend(TensorView<const float, 2> queries, TensorView<const float, 2> keys,
 }
 
 /// Gradients of one head of one sequence, [length, d] each, query tile by query tile: what no query
-/// of a tile sees is left out, and the scores of a tile stay in the cache.
+/// of a tile sees is left out, and the scores of a tile stay in the cache. Those of keys and values
+/// are added to what is there.
 void attend_backward(TensorView<const float, 2> queries, TensorView<const float, 2> keys,
                      TensorView<const float, 2> values, TensorView<const float, 2> dout,
                      TensorView<float, 2> dqueries, TensorView<float, 2> dkeys,
@@ -83,8 +84,6 @@ void attend_backward(TensorView<const float, 2> queries, TensorView<const float,
   const std::size_t rows = std::min(query_tile, length);
   AlignedBuffer<float> buffers[2] = {AlignedBuffer<float>(rows * stride),
                                      AlignedBuffer<float>(rows * stride)};
-  eigen_matrix(dkeys).setZero();
-  eigen_matrix(dvalues).setZero();
   for (std::size_t begin = 0; begin < length; begin += query_tile) {
     const std::size_t end = std::min(begin + query_tile, length);
     const auto tile = [&](auto view) { return view.slice(0, begin, end); };
@@ -116,11 +115,15 @@ void causal_attention(TensorView<const float, 3> queries, TensorView<const float
                       TensorView<const float, 3> values, std::size_t heads,
                       TensorView<float, 3> out, nash_swarm::ThreadPool& pool) {
   const std::size_t d = queries.extent(2) / heads;
+  const std::size_t sharing = queries.extent(2) / keys.extent(2);
   pool.run(queries.extent(0) * heads, [&](std::size_t task) {
     const std::size_t sequence = task / heads;
-    const std::size_t begin = task % heads * d;
-    const auto head = [&](auto view) { return view[sequence].slice(1, begin, begin + d); };
-    attend(head(queries), head(keys), head(values), head(out));
+    const std::size_t index = task % heads;
+    const auto head = [&](auto view, std::size_t i) {
+      return view[sequence].slice(1, i * d, (i + 1) * d);
+    };
+    attend(head(queries, index), head(keys, index / sharing), head(values, index / sharing),
+           head(out, index));
   });
 }
 
@@ -130,10 +133,16 @@ void causal_attention_gradient(TensorView<const float, 2> queries, TensorView<co
                                TensorView<float, 2> dkeys, TensorView<float, 2> dvalues,
                                nash_swarm::ThreadPool& pool) {
   const std::size_t d = queries.extent(1) / heads;
-  pool.run(heads, [&](std::size_t index) {
-    const auto head = [&](auto view) { return view.slice(1, index * d, (index + 1) * d); };
-    attend_backward(head(queries), head(keys), head(values), head(dout), head(dqueries),
-                    head(dkeys), head(dvalues));
+  const std::size_t sharing = queries.extent(1) / keys.extent(1);
+  eigen_matrix(dkeys).setZero();
+  eigen_matrix(dvalues).setZero();
+  pool.run(heads / sharing, [&](std::size_t shared) {
+    const auto head = [&](auto view, std::size_t i) { return view.slice(1, i * d, (i + 1) * d); };
+    for (std::size_t index = shared * sharing; index < (shared + 1) * sharing; ++index) {
+      attend_backward(head(queries, index), head(keys, shared), head(values, shared),
+                      head(dout, index), head(dqueries, index), head(dkeys, shared),
+                      head(dvalues, shared));
+    }
   });
 }
 

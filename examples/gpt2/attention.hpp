@@ -6,22 +6,23 @@
 
 namespace gpt2 {
 
-/// Causal self-attention with `heads` heads, one task per sequence and head. Query i of a sequence
-/// sees keys 0 … past + i, where past = keys − queries. Scores are held for a tile of queries at a
-/// time. All views have contiguous rows.
-/// @param queries [sequences, length, width]
-/// @param keys [sequences, past + length, width]
-/// @param values [sequences, past + length, width]
-/// @param out [sequences, length, width], overwritten
+/// Causal self-attention with `heads` heads of d channels, one task per sequence and head. Query i
+/// of a sequence sees keys 0 … past + i, where past = keys − queries. Several heads in a row may
+/// share a head of keys and values (grouped queries, Ainslie et al. 2023). Scores are held for a
+/// tile of queries at a time. All views have contiguous rows.
+/// @param queries [sequences, length, heads · d]
+/// @param keys, values [sequences, past + length, key-value heads · d]
+/// @param out [sequences, length, heads · d], overwritten
 void causal_attention(nash_swarm::TensorView<const float, 3> queries,
                       nash_swarm::TensorView<const float, 3> keys,
                       nash_swarm::TensorView<const float, 3> values, std::size_t heads,
                       nash_swarm::TensorView<float, 3> out, nash_swarm::ThreadPool& pool);
 
 /// The gradients of `causal_attention` over one sequence by queries, keys and values.
-/// @param queries, keys, values [length, heads · d]
-/// @param dout gradient by its result, of the same shape
-/// @param dqueries, dkeys, dvalues of the same shape, overwritten
+/// @param queries [length, heads · d]
+/// @param keys, values [length, key-value heads · d]
+/// @param dout gradient by its result, of the shape of `queries`
+/// @param dqueries, dkeys, dvalues of the shapes of their values, overwritten
 void causal_attention_gradient(nash_swarm::TensorView<const float, 2> queries,
                                nash_swarm::TensorView<const float, 2> keys,
                                nash_swarm::TensorView<const float, 2> values, std::size_t heads,

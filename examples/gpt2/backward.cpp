@@ -2,17 +2,22 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <utility>
 #include <vector>
 
 #include <nash_swarm/core/error.hpp>
 #include <nash_swarm/core/float_product.hpp>
 
+#include "gpt2/activation.hpp"
 #include "gpt2/attention.hpp"
 #include "gpt2/eigen_view.hpp"
-#include "gpt2/elementwise.hpp"
+#include "gpt2/family.hpp"
 #include "gpt2/float_matrix.hpp"
 #include "gpt2/loss.hpp"
+#include "gpt2/model_shapes.hpp"
+#include "gpt2/norm.hpp"
+#include "gpt2/rotary.hpp"
 
 namespace gpt2 {
 namespace {
@@ -24,32 +29,17 @@ using nash_swarm::ThreadPool;
 /// The inputs of all parts of a forward pass.
 using Tape = std::map<std::string, FloatMatrix>;
 
-/// softmax(logits) in place.
-void softmax(RowMap logits) {
-  logits = (logits - logits.maxCoeff()).exp();
-  logits /= logits.sum();
-}
-
-/// The first token at which the cumulated probability exceeds `uniform`, from [0, 1).
-std::size_t draw(std::span<const float> probabilities, double uniform) {
-  double sum = 0.0;
-  for (std::size_t token = 0; token < probabilities.size(); ++token) {
-    sum += static_cast<double>(probabilities[token]);
-    if (sum > uniform) return token;
-  }
-  return most_likely_token(probabilities);  // the sum was rounded below `uniform`
-}
-
 const FloatWeights& float_weights(const std::string& name, const Linear& linear) {
   if (const auto* matrix = dynamic_cast<const FloatLinear*>(&linear)) return matrix->weights();
   throw Error(name, "gradients of a packed matrix", "use the float model");
 }
 
-const FloatWeights& float_weights(const TokenEmbedding& embedding) {
-  if (const auto* matrix = dynamic_cast<const FloatEmbedding*>(&embedding)) {
-    return matrix->weights();
+const FloatWeights& head_weights(const std::string& name, const TokenEmbedding& embedding) {
+  if (const auto* untied = dynamic_cast<const UntiedEmbedding*>(&embedding)) {
+    return float_weights(name, untied->head());
   }
-  throw Error("wte", "gradients of a packed matrix", "use the float model");
+  if (const auto* tied = dynamic_cast<const FloatEmbedding*>(&embedding)) return tied->weights();
+  throw Error(name, "gradients of a packed matrix", "use the float model");
 }
 
 class BackwardPass {
@@ -57,186 +47,181 @@ class BackwardPass {
   BackwardPass(const Model& model, Tape tape, std::size_t sequences, ThreadPool& pool,
                const GradientObserver& observer)
       : model_(model),
+        config_(model.config),
+        head_(head_name(config_)),
         tape_(std::move(tape)),
         sequences_(sequences),
         pool_(pool),
         observer_(observer),
-        tokens_(at("wte").extent(0)),
-        dhidden_(tokens_, model.config.n_embd),
-        dembedding_(model.config.vocab_size, model.config.n_embd) {}
+        tokens_(at(head_).extent(0)),
+        dhidden_(tokens_, config_.n_embd),
+        dhead_(config_.vocab_size, config_.n_embd) {
+    if (config_.rotary_base != 0.0f) {
+      rotary_.emplace(config_.rotary_base, config_.head_size(), 0, tokens_ / sequences);
+    }
+  }
 
   void run(std::span<const std::int32_t> tokens, const LogitGradient& logit_gradient) {
-    FloatMatrix dnormal(tokens_, model_.config.n_embd);
+    FloatMatrix dnormal(tokens_, config_.n_embd);
     head(logit_gradient, dnormal.view());
-    add_norm("ln_f", model_.ln_f, dnormal.view());
+    if (!config_.tied_head) report(head_, at(head_), dhead_.view());
+    add_norm(model_.final_norm, dnormal.view());
     for (std::size_t index = model_.layers.size(); index-- > observer_.first_layer;) {
-      const std::string prefix = prefix_of(index);
       const bool last = index + 1 == model_.layers.size();
-      mlp_block(prefix, model_.layers[index], last ? "ln_f" : prefix_of(index + 1) + "ln_1");
-      attention_block(prefix, model_.layers[index]);
+      mlp_block(index, last ? model_.final_norm : model_.layers[index + 1].attention_norm);
+      attention_block(index);
     }
     if (observer_.first_layer > 0) return;
-    for (std::size_t t = 0; t < tokens.size(); ++t) {
-      eigen_row(row_of(dembedding_.view(), static_cast<std::size_t>(tokens[t]))) +=
-          eigen_row(row_of(std::as_const(dhidden_).view(), t));
+    if (config_.tied_head) {
+      add_lookups(tokens, dhead_.view());
+      report(head_, at(head_), dhead_.view());
+    } else if (observer_.vocabulary_matrix) {
+      FloatMatrix dembedding(config_.vocab_size, config_.n_embd);
+      add_lookups(tokens, dembedding.view());
+      report(config_.family->ends(config_).token_embedding, std::as_const(dhidden_).view(),
+             dembedding.view());
     }
-    if (observer_.token_embedding) observer_.token_embedding(at("wte"), dembedding_.view());
   }
 
  private:
-  static std::string prefix_of(std::size_t layer) { return "h." + std::to_string(layer) + "."; }
-
   TensorView<const float, 2> at(const std::string& part) const { return tape_.at(part).view(); }
 
-  /// Gradients by the final hidden states, and by the embedding as the head.
+  void report(const std::string& name, TensorView<const float, 2> x,
+              TensorView<const float, 2> gradient) {
+    if (observer_.vocabulary_matrix) observer_.vocabulary_matrix(name, x, gradient);
+  }
+
+  void add_lookups(std::span<const std::int32_t> tokens, TensorView<float, 2> gradient) {
+    for (std::size_t t = 0; t < tokens.size(); ++t) {
+      eigen_row(row_of(gradient, static_cast<std::size_t>(tokens[t]))) +=
+          eigen_row(row_of(std::as_const(dhidden_).view(), t));
+    }
+  }
+
+  /// Gradients by the final hidden states, and by the head.
   void head(const LogitGradient& logit_gradient, TensorView<float, 2> dnormal) {
-    const FloatWeights& weights = float_weights(*model_.token_embedding);
-    const std::size_t vocabulary = model_.config.vocab_size;
+    const FloatWeights& weights = head_weights(head_, *model_.token_embedding);
+    const std::size_t vocabulary = config_.vocab_size;
     const std::size_t chunk = tokens_per_logit_chunk(vocabulary);
     FloatMatrix logits(std::min(chunk, tokens_), vocabulary);
     for (std::size_t begin = 0; begin < tokens_; begin += chunk) {
       const std::size_t end = std::min(tokens_, begin + chunk);
-      const TensorView<const float, 2> hidden = at("wte").slice(0, begin, end);
+      const TensorView<const float, 2> hidden = at(head_).slice(0, begin, end);
       const TensorView<float, 2> part = logits.view().slice(0, 0, end - begin);
       weights.multiply(hidden, part, pool_);
       logit_gradient(begin, part);
-      weights.multiply_transposed(part, dnormal.slice(0, begin, end), pool_);
+      weights.add_multiplied_transposed(part, dnormal.slice(0, begin, end), pool_);
       constexpr std::size_t rows = 256;
       pool_.run((vocabulary + rows - 1) / rows, [&](std::size_t task) {
         const std::size_t first = task * rows;
         const std::size_t last = std::min(vocabulary, first + rows);
         nash_swarm::add_product(part.slice(1, first, last).transposed(), hidden,
-                                dembedding_.view().slice(0, first, last));
+                                dhead_.view().slice(0, first, last));
       });
     }
   }
 
-  /// @param next the part that reads the residual stream after the block
-  void mlp_block(const std::string& prefix, const Layer& layer, const std::string& next) {
-    FloatMatrix dinner(tokens_, model_.config.n_inner);
-    FloatMatrix dnormal(tokens_, model_.config.n_embd);
-    update(prefix + "mlp.c_proj", prefix + "ln_2", next);
-    linear(prefix + "mlp.c_proj", *layer.mlp_c_proj, dhidden_.view(), dinner.view());
-    gelu_gradient(at(prefix + "mlp.gelu"), dinner.view(), pool_);
-    output(prefix + "mlp.c_fc", at(prefix + "mlp.gelu"), dinner.view());
-    linear(prefix + "mlp.c_fc", *layer.c_fc, dinner.view(), dnormal.view());
-    add_norm(prefix + "ln_2", layer.ln_2, dnormal.view());
+  /// @param next the norm that reads the residual stream after the block
+  void mlp_block(std::size_t index, const Norm& next) {
+    const Layer& layer = model_.layers[index];
+    FloatMatrix dinner(tokens_, activation_columns(config_));
+    from_stream(layer.mlp_output, layer.mlp_norm, next, dinner.view().slice(1, 0, config_.n_inner));
+    activation_gradient(config_.activation, at(activation_part(index)), dinner.view(), pool_);
+    to_norm(layer.mlp_input, at(activation_part(index)), dinner.view(), layer.mlp_norm);
   }
 
-  void attention_block(const std::string& prefix, const Layer& layer) {
-    const std::size_t width = model_.config.n_embd;
-    FloatMatrix dnormal(tokens_, width);
-    FloatMatrix dmixed(tokens_, 3 * width);
-    update(prefix + "attn.c_proj", prefix + "ln_1", prefix + "ln_2");
-    linear(prefix + "attn.c_proj", *layer.attn_c_proj, dhidden_.view(), dnormal.view());
+  void attention_block(std::size_t index) {
+    const Layer& layer = model_.layers[index];
+    const std::size_t width = config_.n_embd;
+    const std::size_t past_keys = width + config_.key_width();
+    FloatMatrix dattended(tokens_, width);
+    from_stream(layer.attention_output, layer.attention_norm, layer.mlp_norm, dattended.view());
+    FloatMatrix turned;
+    TensorView<const float, 2> mixed = at(attention_part(index));
+    if (rotary_) {
+      turned = FloatMatrix(tokens_, mixed.extent(1));
+      eigen_matrix(turned.view()) = eigen_matrix(mixed);
+      rotary_->rotate(turned.view().slice(1, 0, past_keys), pool_);
+      mixed = turned.view();
+    }
+    FloatMatrix dmixed(tokens_, mixed.extent(1));
     const std::size_t length = tokens_ / sequences_;
     for (std::size_t begin = 0; begin < tokens_; begin += length) {
-      const auto third = [&](auto view, std::size_t i) {
-        return view.slice(0, begin, begin + length).slice(1, i * width, (i + 1) * width);
+      const auto columns = [&](auto view, std::size_t first, std::size_t past) {
+        return view.slice(0, begin, begin + length).slice(1, first, past);
       };
-      const TensorView<const float, 2> mixed = at(prefix + "attn");
-      causal_attention_gradient(
-          third(mixed, 0), third(mixed, 1), third(mixed, 2), model_.config.n_head,
-          std::as_const(dnormal).view().slice(0, begin, begin + length), third(dmixed.view(), 0),
-          third(dmixed.view(), 1), third(dmixed.view(), 2), pool_);
+      causal_attention_gradient(columns(mixed, 0, width), columns(mixed, width, past_keys),
+                                columns(mixed, past_keys, mixed.extent(1)), config_.n_head,
+                                columns(std::as_const(dattended).view(), 0, width),
+                                columns(dmixed.view(), 0, width),
+                                columns(dmixed.view(), width, past_keys),
+                                columns(dmixed.view(), past_keys, mixed.extent(1)), pool_);
     }
-    output(prefix + "attn.c_attn", at(prefix + "attn"), dmixed.view());
-    linear(prefix + "attn.c_attn", *layer.c_attn, dmixed.view(), dnormal.view());
-    add_norm(prefix + "ln_1", layer.ln_1, dnormal.view());
+    if (rotary_) rotary_->rotate_back(dmixed.view().slice(1, 0, past_keys), pool_);
+    to_norm(layer.attention_input, at(attention_part(index)), dmixed.view(), layer.attention_norm);
   }
 
-  /// Through a matrix: dx, given dy.
-  void linear(const std::string& name, const Linear& matrix, TensorView<const float, 2> dy,
-              TensorView<float, 2> dx) {
-    if (observer_.matrix) observer_.matrix(name, at(name), dy);
-    float_weights(name, matrix).multiply_transposed(dy, dx, pool_);
+  /// Through a matrix that adds to the residual stream: the gradient by its input.
+  /// @param before, after norms that read the stream before and after the matrix has added to it
+  void from_stream(const LayerMatrix& matrix, const Norm& before, const Norm& after,
+                   TensorView<float, 2> dx) {
+    if (observer_.output) {
+      FloatMatrix y(tokens_, config_.n_embd);
+      eigen_matrix(y.view()) = eigen_matrix(at(after.name)) - eigen_matrix(at(before.name));
+      observer_.output(matrix.name, y.view(), dhidden_.view());
+    }
+    back_through(matrix, at(matrix.name), std::as_const(dhidden_).view(), dx);
   }
 
-  void output(const std::string& name, TensorView<const float, 2> y,
-              TensorView<const float, 2> dy) {
-    if (observer_.output) observer_.output(name, y, dy);
+  /// Through matrices that read what a norm gives, and through the norm.
+  /// @param y their outputs side by side
+  void to_norm(const std::vector<LayerMatrix>& matrices, TensorView<const float, 2> y,
+               TensorView<const float, 2> dy, const Norm& norm) {
+    FloatMatrix dnormal(tokens_, config_.n_embd);
+    std::size_t column = 0;
+    for (const LayerMatrix& matrix : matrices) {
+      const std::size_t begin = column;
+      column += matrix.linear->out_features();
+      const TensorView<const float, 2> part = dy.slice(1, begin, column);
+      if (observer_.output) observer_.output(matrix.name, y.slice(1, begin, column), part);
+      back_through(matrix, at(matrices.front().name), part, dnormal.view());
+    }
+    add_norm(norm, dnormal.view());
   }
 
-  /// The output of a matrix that adds to the residual stream: what the stream has gained between
-  /// the inputs of two parts.
-  void update(const std::string& name, const std::string& before, const std::string& after) {
-    if (!observer_.output) return;
-    FloatMatrix y(tokens_, model_.config.n_embd);
-    eigen_matrix(y.view()) = eigen_matrix(at(after)) - eigen_matrix(at(before));
-    observer_.output(name, y.view(), dhidden_.view());
+  /// dx += what comes back through a matrix, given dy.
+  void back_through(const LayerMatrix& matrix, TensorView<const float, 2> x,
+                    TensorView<const float, 2> dy, TensorView<float, 2> dx) {
+    if (observer_.matrix) observer_.matrix(matrix.name, x, dy);
+    float_weights(matrix.name, *matrix.linear).add_multiplied_transposed(dy, dx, pool_);
   }
 
-  /// Adds what comes back through a layer norm to the gradient of the residual stream.
-  void add_norm(const std::string& name, const LayerNorm& norm, TensorView<const float, 2> dy) {
+  /// Adds what comes back through a norm to the gradient of the residual stream.
+  void add_norm(const Norm& norm, TensorView<const float, 2> dy) {
+    const NormParameters parameters = parameters_of(config_, norm);
     if (observer_.norm) {
-      std::vector<float> dweight(model_.config.n_embd);
-      std::vector<float> dbias(model_.config.n_embd);
-      layer_norm_parameter_gradient(at(name), model_.config.layer_norm_epsilon, dy, dweight, dbias);
-      observer_.norm(name, dweight, dbias);
+      std::vector<float> dweight(norm.weight.size());
+      std::vector<float> dbias(norm.bias.size());
+      norm_parameter_gradient(parameters, at(norm.name), dy, dweight, dbias);
+      observer_.norm(norm.name, dweight, dbias);
     }
-    layer_norm_gradient(at(name), {norm.weight.data(), norm.weight.size()},
-                        model_.config.layer_norm_epsilon, dy, dhidden_.view(), pool_);
+    add_norm_gradient(parameters, at(norm.name), dy, dhidden_.view(), pool_);
   }
 
   const Model& model_;
+  const Config& config_;
+  std::string head_;
   Tape tape_;
   std::size_t sequences_;
   ThreadPool& pool_;
   const GradientObserver& observer_;
   std::size_t tokens_;
-  FloatMatrix dhidden_;     // of the residual stream
-  FloatMatrix dembedding_;  // [vocabulary, n_embd]
+  FloatMatrix dhidden_;  // of the residual stream
+  FloatMatrix dhead_;    // [vocabulary, n_embd], with the lookups if it is tied
+  std::optional<RotaryTable> rotary_;
 };
 
 }  // namespace
-
-LogitGradient gradient_of_labels(std::span<const std::int32_t> labels) {
-  return [labels](std::size_t begin, TensorView<float, 2> logits) {
-    if (labels.size() < begin + logits.extent(0)) {
-      throw Error("labels",
-                  std::to_string(labels.size()) + " labels for " +
-                      std::to_string(begin + logits.extent(0)) + " or more tokens",
-                  "give one for every token");
-    }
-    for (std::size_t i = 0; i < logits.extent(0); ++i) {
-      const std::span<float> row = row_of(logits, i);
-      const std::int32_t label = labels[begin + i];
-      if (label < 0 || static_cast<std::size_t>(label) >= row.size()) {
-        throw Error("labels",
-                    "token " + std::to_string(label) + " at " + std::to_string(begin + i) +
-                        " is not in the vocabulary of " + std::to_string(row.size()),
-                    "use the vocabulary of the model");
-      }
-      softmax(eigen_row(row));
-      row[static_cast<std::size_t>(label)] -= 1.0f;
-    }
-  };
-}
-
-LogitGradient gradient_of_drawn_labels(std::mt19937_64& engine) {
-  return [&engine](std::size_t, TensorView<float, 2> logits) {
-    for (std::size_t i = 0; i < logits.extent(0); ++i) {
-      const std::span<float> row = row_of(logits, i);
-      softmax(eigen_row(row));
-      row[draw(row, static_cast<double>(engine() >> 11) * 0x1p-53)] -= 1.0f;
-    }
-  };
-}
-
-LogitGradient gradient_of_divergence(const TokenEmbedding& teacher,
-                                     TensorView<const float, 2> hidden, ThreadPool& pool) {
-  return [&teacher, hidden, &pool](std::size_t begin, TensorView<float, 2> logits) {
-    FloatMatrix expected(logits.extent(0), logits.extent(1));
-    teacher.logits(hidden.slice(0, begin, begin + logits.extent(0)), expected.view(), pool);
-    pool.run(logits.extent(0), [&](std::size_t i) {
-      RowMap row = eigen_row(row_of(logits, i));
-      RowMap expected_row = eigen_row(row_of(expected.view(), i));
-      softmax(row);
-      softmax(expected_row);
-      row -= expected_row;
-    });
-  };
-}
 
 void run_backward(const Model& model, std::span<const std::int32_t> tokens,
                   const LogitGradient& logit_gradient, ThreadPool& pool,

@@ -34,35 +34,31 @@ using Moments = std::map<std::string, std::shared_ptr<MatrixMoments>>;
 constexpr std::uint64_t moments_version = 2;
 
 /// Rows that share gradient moments: each head's queries, keys and values have their own.
-std::size_t rows_of_group(const Config& config, const WeightSource& matrix) {
-  return matrix.name().ends_with("attn.c_attn") ? config.head_size() : matrix.out_features();
+std::size_t rows_of_group(const MatrixShape& matrix) {
+  return matrix.rows_per_head != 0 ? matrix.rows_per_head : matrix.out;
 }
 
-std::uint64_t bytes_of_moments(const Config& config, const WeightSource& matrix) {
-  const std::size_t groups = matrix.out_features() / rows_of_group(config, matrix);
-  return sizeof(float) * (1 + groups) * SymmetricSums::floats_of_group(matrix.in_features());
-}
-
-/// The layer down to which the backward pass has to go.
-std::size_t layer_of(const WeightSource& matrix) {
-  return matrix.name().starts_with("h.") ? std::stoul(matrix.name().substr(2)) : 0;
+std::uint64_t bytes_of_moments(const MatrixShape& matrix) {
+  const std::size_t groups = matrix.out / rows_of_group(matrix);
+  return sizeof(float) * (1 + groups) * SymmetricSums::floats_of_group(matrix.in);
 }
 
 /// Matrices whose moments are gathered together.
 struct Pass {
-  Sources matrices;
+  std::vector<MatrixShape> matrices;
   std::uint64_t bytes = 0;
 
-  std::size_t first_layer() const { return layer_of(*matrices.front()); }
+  /// The layer down to which the backward pass has to go.
+  std::size_t first_layer() const { return matrices.front().layer; }
 };
 
 /// Matrices in the order of their layers, cut where the memory is full.
-std::vector<Pass> make_passes(const Config& config, Sources matrices, std::uint64_t memory) {
+std::vector<Pass> make_passes(std::vector<MatrixShape> matrices, std::uint64_t memory) {
   std::stable_sort(matrices.begin(), matrices.end(),
-                   [](const auto& a, const auto& b) { return layer_of(*a) < layer_of(*b); });
+                   [](const auto& a, const auto& b) { return a.layer < b.layer; });
   std::vector<Pass> passes;
-  for (auto& matrix : matrices) {
-    const std::uint64_t bytes = bytes_of_moments(config, *matrix);
+  for (MatrixShape& matrix : matrices) {
+    const std::uint64_t bytes = bytes_of_moments(matrix);
     if (passes.empty() || bytes > memory || passes.back().bytes > memory - bytes) {
       passes.emplace_back();
     }
@@ -99,18 +95,18 @@ void check_space(const std::filesystem::path& folder, const std::vector<Pass>& p
 std::uint64_t fingerprint_of_pass(const Pass& pass, std::uint64_t inputs) {
   Fingerprint fingerprint;
   fingerprint.add(inputs);
-  for (const auto& matrix : pass.matrices) fingerprint.add(matrix->name());
+  for (const MatrixShape& matrix : pass.matrices) fingerprint.add(matrix.name);
   return fingerprint.value();
 }
 
-Moments fresh_moments(const Config& config, const Pass& pass) {
+Moments fresh_moments(const Pass& pass) {
   Moments moments;
-  for (const auto& matrix : pass.matrices) {
-    const std::string& name = matrix->name();
-    moments.emplace(name, std::make_shared<MatrixMoments>(MatrixMoments{
-                              InputMoment(name, matrix->in_features()),
-                              GradientMoment(name, matrix->out_features(), matrix->in_features(),
-                                             rows_of_group(config, *matrix))}));
+  for (const MatrixShape& matrix : pass.matrices) {
+    moments.emplace(
+        matrix.name,
+        std::make_shared<MatrixMoments>(MatrixMoments{
+            InputMoment(matrix.name, matrix.in),
+            GradientMoment(matrix.name, matrix.out, matrix.in, rows_of_group(matrix))}));
   }
   return moments;
 }
@@ -136,12 +132,12 @@ void add_window(const Model& model, std::span<const std::int32_t> window, std::s
     found->second->inputs.add(x, pool);
     found->second->gradients->add(x, dy, pool);
   };
-  observer.token_embedding = [&](TensorView<const float, 2> hidden,
-                                 TensorView<const float, 2> gradient) {
-    const auto found = moments.find("wte");
+  observer.vocabulary_matrix = [&](const std::string& name, TensorView<const float, 2> x,
+                                   TensorView<const float, 2> gradient) {
+    const auto found = moments.find(name);
     if (found == moments.end()) return;
-    found->second->inputs.add(hidden, pool);
-    found->second->gradients->add_gradient(gradient, hidden.extent(0), pool);
+    found->second->inputs.add(x, pool);
+    found->second->gradients->add_gradient(gradient, x.extent(0), pool);
   };
   std::mt19937_64 engine(std::mt19937_64::default_seed + index);
   run_backward(model, window, gradient_of_drawn_labels(engine), pool, observer);
@@ -213,7 +209,6 @@ Calibration::Calibration(const Checkpoint& checkpoint, Sources matrices, ThreadP
 
 void Calibration::gather(std::span<const std::int32_t> tokens, std::size_t window,
                          const CalibrationStore& store, const WeightProgress& progress) {
-  const Config& config = checkpoint_.config();
   const std::size_t windows = window == 0 ? 0 : tokens.size() / window;
   Fingerprint inputs;
   inputs.add(moments_version);
@@ -224,11 +219,13 @@ void Calibration::gather(std::span<const std::int32_t> tokens, std::size_t windo
   moments_.clear();
   files_.clear();
 
+  std::vector<MatrixShape> shapes;
+  for (const auto& matrix : matrices_) shapes.push_back(checkpoint_.shape(matrix->name()));
   const std::vector<Pass> passes =
-      make_passes(config, matrices_, store.folder == nullptr ? UINT64_MAX : store.memory);
+      make_passes(shapes, store.folder == nullptr ? UINT64_MAX : store.memory);
   if (store.folder != nullptr) check_space(store.folder->path(), passes);
   std::size_t weights = 0;
-  for (const auto& matrix : matrices_) weights += matrix->out_features() * matrix->in_features();
+  for (const MatrixShape& shape : shapes) weights += shape.out * shape.in;
   StepProgress steps(std::max<std::size_t>(1, passes.size() * windows), weights, progress);
   const Model model = make_float_model(checkpoint_, false);
   for (std::size_t p = 0; p < passes.size(); ++p) {
@@ -238,7 +235,7 @@ void Calibration::gather(std::span<const std::int32_t> tokens, std::size_t windo
     const std::size_t seen = file ? std::min<std::size_t>(file->seen(), windows) : 0;
     if (seen > 0) steps.advance(seen);
     if (!file || seen < windows) {
-      Moments moments = file ? stored_moments(*file) : fresh_moments(config, passes[p]);
+      Moments moments = file ? stored_moments(*file) : fresh_moments(passes[p]);
       Saver saver(store.folder == nullptr ? "" : store.folder->calibration_path(p), fingerprint,
                   store.seconds_between_saves);
       for (std::size_t w = seen; w < windows; ++w) {

@@ -9,13 +9,12 @@
 #include <nash_swarm/core/error.hpp>
 #include <nash_swarm/core/fingerprint.hpp>
 #include <nash_swarm/io/mapped_file.hpp>
-#include <nash_swarm/io/safetensors_reader.hpp>
 #include <optional>
-#include <set>
 #include <span>
 #include <string_view>
 #include <utility>
 
+#include "gpt2/family.hpp"
 #include "gpt2/linear.hpp"
 
 namespace gpt2 {
@@ -27,7 +26,6 @@ using nash_swarm::Error;
 using nash_swarm::StoredTensor;
 using nash_swarm::ThreadPool;
 
-constexpr std::string_view published_prefix = "transformer.";
 constexpr const char* export_again = "export the checkpoint again";
 
 std::string read_text(const std::filesystem::path& path) {
@@ -35,8 +33,9 @@ std::string read_text(const std::filesystem::path& path) {
   return {reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size()};
 }
 
-std::string_view without_prefix(std::string_view name) {
-  return name.starts_with(published_prefix) ? name.substr(published_prefix.size()) : name;
+std::string_view without_prefix(const Config& config, std::string_view name) {
+  const std::string_view prefix = config.family->published_prefix;
+  return name.starts_with(prefix) ? name.substr(prefix.size()) : name;
 }
 
 std::string shape_text(const std::vector<std::size_t>& shape) {
@@ -46,27 +45,8 @@ std::string shape_text(const std::vector<std::size_t>& shape) {
   return "[" + text + "]";
 }
 
-/// True for "h.N.attn.bias" and "h.N.attn.masked_bias": causal masks, which are no weights.
-bool is_causal_mask(std::string_view name) {
-  if (!name.starts_with("h.")) return false;
-  name.remove_prefix(2);
-  const std::size_t digits = std::min(name.find_first_not_of("0123456789"), name.size());
-  const std::string_view rest = name.substr(digits);
-  return digits > 0 && (rest == ".attn.bias" || rest == ".attn.masked_bias");
-}
-
 std::string stored_name(const MatrixShape& matrix) {
   return matrix.name + ".weight";
-}
-
-/// Everything is a Conv1D, stored [in, out], but the embedding.
-bool is_stored_transposed(const MatrixShape& matrix) {
-  return matrix.name != "wte";
-}
-
-std::vector<std::size_t> stored_shape(const MatrixShape& matrix) {
-  if (is_stored_transposed(matrix)) return {matrix.in, matrix.out};
-  return {matrix.out, matrix.in};
 }
 
 /// "[12, 7]" for the element at `index` in row-major order.
@@ -126,12 +106,15 @@ Checkpoint::Checkpoint(const std::filesystem::path& folder)
       vocabulary_text_(read_text(folder / "vocab.json")),
       merges_text_(read_text(folder / "merges.txt")),
       config_(parse_config(config_text_, (folder / "config.json").string())),
-      file_(std::make_shared<nash_swarm::SafetensorsFile>(folder / "model.safetensors")) {
-  for (const StoredTensor& tensor : file_->tensors()) {
-    const std::string name(without_prefix(tensor.name));
-    if (is_causal_mask(name)) continue;
-    if (!tensors_.emplace(name, &tensor).second) {
-      throw Error(tensor.name, "is stored with and without \"transformer.\" in " + tensor.file,
+      shapes_(matrix_shapes(config_)) {
+  for (CheckpointTensor& tensor : checkpoint_tensors(folder)) {
+    const StoredTensor& stored = *tensor.stored;
+    const std::string name(without_prefix(config_, stored.name));
+    if (config_.family->is_no_weight(name)) continue;
+    if (!tensors_.emplace(name, std::move(tensor)).second) {
+      throw Error(stored.name,
+                  "is stored with and without \"" + std::string(config_.family->published_prefix) +
+                      "\" in " + stored.file,
                   export_again);
     }
   }
@@ -140,36 +123,55 @@ Checkpoint::Checkpoint(const std::filesystem::path& folder)
 
 void Checkpoint::find_tensors() {
   std::set<std::string> known;
-  for (const MatrixShape& matrix : matrix_shapes(config_)) {
-    const StoredTensor& tensor = require(stored_name(matrix), stored_shape(matrix));
-    matrices_.push_back(std::make_shared<TensorWeightSource>(matrix.name, file_, tensor,
-                                                             is_stored_transposed(matrix)));
+  for (const MatrixShape& matrix : shapes_) {
+    const CheckpointTensor& tensor = require(stored_name(matrix), stored_shape(config_, matrix));
+    matrices_.push_back(std::make_shared<TensorWeightSource>(
+        matrix.name, tensor.file, *tensor.stored, is_stored_input_first(config_, matrix)));
     known.insert(stored_name(matrix));
   }
   for (const TensorShape& tensor : other_tensor_shapes(config_)) {
     require(tensor.name, tensor.shape);
     known.insert(tensor.name);
   }
-  const auto head = tensors_.find("lm_head.weight");
-  if (head != tensors_.end() && head->second->shape == tensors_.at("wte.weight")->shape) {
-    tensors_.erase(head);  // the tied head, stored twice
-  }
-  for (const auto& [name, tensor] : tensors_) {
-    if (known.contains(name)) continue;
-    throw Error(tensor->name,
-                "is no tensor of a GPT-2 with " + std::to_string(config_.n_layer) +
-                    " layers and a tied head, in " + tensor->file,
-                "check that config.json belongs to the weights");
-  }
+  ignore_tied_head();
+  refuse_unknown(known);
 }
 
-const StoredTensor& Checkpoint::require(const std::string& name,
-                                        const std::vector<std::size_t>& shape) {
+/// The tied head may be stored a second time under its own name.
+void Checkpoint::ignore_tied_head() {
+  if (!config_.tied_head) return;
+  const EndParts ends = config_.family->ends(config_);
+  const auto head = tensors_.find(ends.head + ".weight");
+  const StoredTensor& embedding = *tensors_.at(ends.token_embedding + ".weight").stored;
+  if (head != tensors_.end() && head->second.stored->shape == embedding.shape) tensors_.erase(head);
+}
+
+void Checkpoint::refuse_unknown(const std::set<std::string>& known) const {
+  constexpr std::size_t most_names = 8;
+  std::string names;
+  std::size_t unknown = 0;
+  for (const auto& [name, tensor] : tensors_) {
+    if (known.contains(name) || unknown++ >= most_names) continue;
+    names += (names.empty() ? "" : ", ") + tensor.stored->name;
+  }
+  if (unknown == 0) return;
+  if (unknown > most_names) names += " and " + std::to_string(unknown - most_names) + " more";
+  throw Error(names,
+              (unknown == 1 ? "is no tensor of a " : "are no tensors of a ") +
+                  std::string(config_.family->model_type) + " model with " +
+                  std::to_string(config_.n_layer) + " layers and " +
+                  (config_.tied_head ? "a tied head" : "a head of its own") + ", in " +
+                  folder_.string(),
+              "check that config.json belongs to the weights");
+}
+
+const CheckpointTensor& Checkpoint::require(const std::string& name,
+                                            const std::vector<std::size_t>& shape) {
   const auto found = tensors_.find(name);
   if (found == tensors_.end()) {
-    throw Error(name, "is missing in " + file_->path().string(), export_again);
+    throw Error(name, "is missing in " + folder_.string(), export_again);
   }
-  const StoredTensor& tensor = *found->second;
+  const StoredTensor& tensor = *found->second.stored;
   if (tensor.shape != shape) {
     throw Error(tensor.name,
                 "has shape " + shape_text(tensor.shape) + " in " + tensor.file +
@@ -186,39 +188,45 @@ const StoredTensor& Checkpoint::require(const std::string& name,
   std::size_t count = 1;
   for (const std::size_t extent : shape) count *= extent;
   parameter_count_ += count;
-  return tensor;
+  return found->second;
+}
+
+std::size_t Checkpoint::index_of(const std::string& matrix) const {
+  const auto found = std::find_if(shapes_.begin(), shapes_.end(),
+                                  [&](const MatrixShape& shape) { return shape.name == matrix; });
+  if (found == shapes_.end()) throw Error(matrix, "is no matrix of the model");
+  return static_cast<std::size_t>(found - shapes_.begin());
+}
+
+const MatrixShape& Checkpoint::shape(const std::string& name) const {
+  return shapes_[index_of(name)];
 }
 
 const std::shared_ptr<const WeightSource>& Checkpoint::matrix(const std::string& name) const {
-  const auto found = std::find_if(matrices_.begin(), matrices_.end(),
-                                  [&](const auto& source) { return source->name() == name; });
-  if (found == matrices_.end()) throw Error(name, "is no matrix of the model");
-  return *found;
+  return matrices_[index_of(name)];
 }
 
-const StoredTensor& Checkpoint::stored(const std::string& tensor) const {
+const CheckpointTensor& Checkpoint::stored(const std::string& tensor) const {
   const auto found = tensors_.find(tensor);
   if (found == tensors_.end()) throw Error(tensor, "is no tensor of the model");
-  return *found->second;
+  return found->second;
 }
 
 nash_swarm::DataType Checkpoint::data_type(const std::string& tensor) const {
-  return stored(tensor).type;
+  return stored(tensor).stored->type;
 }
 
 AlignedBuffer<float> Checkpoint::floats(const std::string& tensor) const {
-  const StoredTensor& from = stored(tensor);
+  const StoredTensor& from = *stored(tensor).stored;
   AlignedBuffer<float> values(from.bytes.size() / nash_swarm::size_of(from.type));
   nash_swarm::read_floats(from, 0, {values.data(), values.size()});
   return values;
 }
 
 void Checkpoint::check_finite(ThreadPool& pool) const {
-  for (const StoredTensor& tensor : file_->tensors()) {
-    const auto found = tensors_.find(std::string(without_prefix(tensor.name)));
-    if (found == tensors_.end() || found->second != &tensor) continue;  // ignored
-    check_tensor_finite(tensor, pool);
-    file_->release(tensor);
+  for (const auto& [name, tensor] : tensors_) {
+    check_tensor_finite(*tensor.stored, pool);
+    tensor.file->release(*tensor.stored);
   }
 }
 
@@ -227,28 +235,41 @@ std::uint64_t Checkpoint::fingerprint() const {
   fingerprint.add(config_text_);
   for (const auto& [name, tensor] : tensors_) {
     fingerprint.add(name);
-    fingerprint.add(nash_swarm::name_of(tensor->type));
-    fingerprint.add(tensor->bytes);
-    file_->release(*tensor);
+    fingerprint.add(nash_swarm::name_of(tensor.stored->type));
+    fingerprint.add(tensor.stored->bytes);
+    tensor.file->release(*tensor.stored);
   }
   return fingerprint.value();
 }
 
-Model make_float_model(const Checkpoint& checkpoint, bool resident,
+namespace {
+
+PartSource float_parts(const Checkpoint& checkpoint, bool resident,
                        const WeightTransform& transform) {
-  const auto source_of = [&](const std::string& name) {
+  const auto source_of = [&checkpoint, transform](const std::string& name) {
     const std::shared_ptr<const WeightSource>& original = checkpoint.matrix(name);
     return transform ? transform(original) : original;
   };
   PartSource parts;
-  parts.floats = [&](const std::string& tensor) { return checkpoint.floats(tensor); };
-  parts.linear = [&](const std::string& matrix) {
+  parts.floats = [&checkpoint](const std::string& tensor) { return checkpoint.floats(tensor); };
+  parts.linear = [source_of, resident](const std::string& matrix) {
     return std::make_unique<FloatLinear>(source_of(matrix), resident);
   };
-  parts.token_embedding = [&] {
-    return std::make_unique<FloatEmbedding>(source_of("wte"), resident);
+  parts.embedding = [source_of, resident](const std::string& matrix) {
+    return std::make_unique<FloatEmbedding>(source_of(matrix), resident);
   };
-  return assemble_model(checkpoint.config(), parts);
+  return parts;
+}
+
+}  // namespace
+
+Model make_float_model(const Checkpoint& checkpoint, bool resident,
+                       const WeightTransform& transform) {
+  return assemble_model(checkpoint.config(), float_parts(checkpoint, resident, transform));
+}
+
+std::unique_ptr<TokenEmbedding> make_float_embedding(const Checkpoint& checkpoint, bool resident) {
+  return assemble_embedding(checkpoint.config(), float_parts(checkpoint, resident, {}));
 }
 
 }  // namespace gpt2

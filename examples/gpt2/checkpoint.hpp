@@ -9,18 +9,22 @@
 #include <nash_swarm/core/aligned_buffer.hpp>
 #include <nash_swarm/core/thread_pool.hpp>
 #include <nash_swarm/io/data_type.hpp>
+#include <set>
 #include <string>
 #include <vector>
 
+#include "gpt2/checkpoint_files.hpp"
 #include "gpt2/config.hpp"
 #include "gpt2/model.hpp"
+#include "gpt2/model_shapes.hpp"
 #include "gpt2/weight_source.hpp"
 
 namespace gpt2 {
 
-/// A folder as Hugging Face publishes it: config.json, model.safetensors, vocab.json, merges.txt.
-/// Tensor names may have the prefix "transformer."; causal masks and a copy of the tied head that
-/// some exports store are ignored.
+/// A folder as Hugging Face publishes it: config.json, model.safetensors (or its shards with
+/// model.safetensors.index.json), vocab.json, merges.txt. Tensor names may have the prefix of their
+/// family, such as "transformer."; what some exports store beside the weights, a copy of the tied
+/// head among it, is ignored.
 class Checkpoint {
  public:
   /// Maps the weights and checks every name, type and shape against the config.
@@ -35,7 +39,12 @@ class Checkpoint {
   const std::string& vocabulary_text() const noexcept { return vocabulary_text_; }
   const std::string& merges_text() const noexcept { return merges_text_; }
 
-  /// The weight matrices, in the order of `matrix_shapes`.
+  /// What `matrix_shapes` says of the config.
+  const std::vector<MatrixShape>& shapes() const noexcept { return shapes_; }
+  /// @throws nash_swarm::Error if there is no matrix of that name
+  const MatrixShape& shape(const std::string& name) const;
+
+  /// The weight matrices, in the order of `shapes`.
   const std::vector<std::shared_ptr<const WeightSource>>& matrices() const noexcept {
     return matrices_;
   }
@@ -64,18 +73,20 @@ class Checkpoint {
 
  private:
   void find_tensors();
-  const nash_swarm::StoredTensor& stored(const std::string& tensor) const;
-  const nash_swarm::StoredTensor& require(const std::string& name,
-                                          const std::vector<std::size_t>& shape);
+  void ignore_tied_head();
+  void refuse_unknown(const std::set<std::string>& known) const;
+  std::size_t index_of(const std::string& matrix) const;
+  const CheckpointTensor& stored(const std::string& tensor) const;
+  const CheckpointTensor& require(const std::string& name, const std::vector<std::size_t>& shape);
 
   std::filesystem::path folder_;
   std::string config_text_;
   std::string vocabulary_text_;
   std::string merges_text_;
   Config config_;
-  std::shared_ptr<const nash_swarm::SafetensorsFile> file_;
-  std::map<std::string, const nash_swarm::StoredTensor*> tensors_;  // by name without prefix
-  std::vector<std::shared_ptr<const WeightSource>> matrices_;       // by matrix_shapes
+  std::map<std::string, CheckpointTensor> tensors_;  // by name without prefix
+  std::vector<MatrixShape> shapes_;
+  std::vector<std::shared_ptr<const WeightSource>> matrices_;  // by shapes_
   std::size_t parameter_count_ = 0;
 };
 
@@ -89,5 +100,8 @@ using WeightTransform = std::function<std::shared_ptr<const WeightSource>(
 /// @param transform replaces the matrices; none if empty
 Model make_float_model(const Checkpoint& checkpoint, bool resident,
                        const WeightTransform& transform = {});
+
+/// The token embedding and head of the float model alone.
+std::unique_ptr<TokenEmbedding> make_float_embedding(const Checkpoint& checkpoint, bool resident);
 
 }  // namespace gpt2

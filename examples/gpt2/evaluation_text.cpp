@@ -2,9 +2,10 @@
 
 #include <algorithm>
 #include <nash_swarm/core/error.hpp>
-#include <nash_swarm/io/mapped_file.hpp>
 #include <optional>
 #include <span>
+
+#include "gpt2/lines.hpp"
 
 namespace gpt2 {
 namespace {
@@ -26,24 +27,7 @@ void add_window(EvaluationText& text, std::span<const std::int32_t> tokens) {
   text.scored_tokens += tokens.size() - 1;
 }
 
-bool is_blank(std::string_view line) {
-  return line.find_first_not_of(" \t\r\v\f") == std::string_view::npos;
-}
-
-/// Takes the first line off `text`, without its line feed.
-std::string_view take_line(std::string_view& text) {
-  const std::size_t end = std::min(text.find('\n'), text.size());
-  const std::string_view line = text.substr(0, end);
-  text.remove_prefix(std::min(end + 1, text.size()));
-  return line;
-}
-
 }  // namespace
-
-std::string read_text_file(const std::filesystem::path& file) {
-  const nash_swarm::MappedFile mapping(file);
-  return {reinterpret_cast<const char*>(mapping.bytes().data()), mapping.bytes().size()};
-}
 
 EvaluationText window_text(std::span<const std::int32_t> tokens, std::size_t context) {
   EvaluationText text;

@@ -2,7 +2,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <filesystem>
 #include <span>
 #include <string>
 #include <string_view>
@@ -34,10 +33,6 @@ struct EvaluationText {
 /// The windows of some tokens, one after the other; each scores all of its tokens but the first.
 /// @param context at least 2
 EvaluationText window_text(std::span<const std::int32_t> tokens, std::size_t context);
-
-/// The bytes of a text file.
-/// @throws nash_swarm::Error naming the file if it is missing, unreadable, empty or not a file
-std::string read_text_file(const std::filesystem::path& file);
 
 /// The full protocol: window i feeds tokens iC … iC+C−1 and scores iC+1 … iC+C, where C is the
 /// context, so every token but the first is scored once; the last window may be shorter.

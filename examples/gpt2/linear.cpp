@@ -113,10 +113,9 @@ void FloatWeights::multiply(TensorView<const float, 2> x, TensorView<float, 2> y
   });
 }
 
-void FloatWeights::multiply_transposed(TensorView<const float, 2> dy, TensorView<float, 2> dx,
-                                       ThreadPool& pool) const {
+void FloatWeights::add_multiplied_transposed(TensorView<const float, 2> dy, TensorView<float, 2> dx,
+                                             ThreadPool& pool) const {
   check_shapes(dy.extent(1), dx.extent(1), dx.extent(0), dy.extent(0));
-  eigen_matrix(dx).setZero();
   for_each_band(pool, [&](std::size_t begin, TensorView<const float, 2> band) {
     constexpr std::size_t slice = 64;
     const TensorView<const float, 2> part_of_dy = dy.slice(1, begin, begin + band.extent(0));

@@ -9,6 +9,7 @@
 #include <span>
 
 #include "gpt2/float_matrix.hpp"
+#include "gpt2/shared_input.hpp"
 #include "gpt2/weight_source.hpp"
 
 namespace gpt2 {
@@ -20,14 +21,20 @@ class Linear {
   virtual std::size_t out_features() const = 0;
   virtual std::size_t in_features() const = 0;
 
-  /// @param x [tokens, in], rows contiguous
+  /// @param x [tokens, in], rows contiguous, which other matrices may read as well
   /// @param y [tokens, out], rows contiguous, overwritten
-  virtual void apply(nash_swarm::TensorView<const float, 2> x, nash_swarm::TensorView<float, 2> y,
+  virtual void apply(const SharedInput& x, nash_swarm::TensorView<float, 2> y,
                      nash_swarm::ThreadPool& pool) const = 0;
+
+  /// The same for an input that nobody else reads.
+  void apply(nash_swarm::TensorView<const float, 2> x, nash_swarm::TensorView<float, 2> y,
+             nash_swarm::ThreadPool& pool) const {
+    apply(SharedInput(x), y, pool);
+  }
 };
 
-/// The tied token embedding [vocabulary, width]: its rows are looked up at the start of the model,
-/// and multiplied by the final hidden states at the end.
+/// Where tokens become vectors at the start of a model, and vectors logits at its end: one matrix
+/// [vocabulary, width] for both if it is tied.
 class TokenEmbedding {
  public:
   virtual ~TokenEmbedding();
@@ -61,10 +68,11 @@ class FloatWeights {
   void multiply(nash_swarm::TensorView<const float, 2> x, nash_swarm::TensorView<float, 2> y,
                 nash_swarm::ThreadPool& pool) const;
 
-  /// dx [tokens, in] = dy [tokens, out] · W, the gradient by the input of `multiply`
+  /// dx [tokens, in] += dy [tokens, out] · W, the gradient by the input of `multiply`
   /// @throws nash_swarm::Error if the shapes do not fit
-  void multiply_transposed(nash_swarm::TensorView<const float, 2> dy,
-                           nash_swarm::TensorView<float, 2> dx, nash_swarm::ThreadPool& pool) const;
+  void add_multiplied_transposed(nash_swarm::TensorView<const float, 2> dy,
+                                 nash_swarm::TensorView<float, 2> dx,
+                                 nash_swarm::ThreadPool& pool) const;
 
   /// Copies row `rows[i]` of W into row i of `target` [rows, in].
   void gather(std::span<const std::int32_t> rows, nash_swarm::TensorView<float, 2> target) const;
@@ -87,9 +95,10 @@ class FloatLinear : public Linear {
       : weights_(std::move(source), resident) {}
   std::size_t out_features() const override { return weights_.out_features(); }
   std::size_t in_features() const override { return weights_.in_features(); }
-  void apply(nash_swarm::TensorView<const float, 2> x, nash_swarm::TensorView<float, 2> y,
+  using Linear::apply;
+  void apply(const SharedInput& x, nash_swarm::TensorView<float, 2> y,
              nash_swarm::ThreadPool& pool) const override {
-    weights_.multiply(x, y, pool);
+    weights_.multiply(x.values(), y, pool);
   }
   const FloatWeights& weights() const noexcept { return weights_; }
 
@@ -116,6 +125,29 @@ class FloatEmbedding : public TokenEmbedding {
 
  private:
   FloatWeights weights_;
+};
+
+/// An embedding beside a head of its own.
+class UntiedEmbedding : public TokenEmbedding {
+ public:
+  UntiedEmbedding(std::unique_ptr<TokenEmbedding> table, std::unique_ptr<Linear> head)
+      : table_(std::move(table)), head_(std::move(head)) {}
+  std::size_t vocabulary_size() const override { return table_->vocabulary_size(); }
+  std::size_t width() const override { return table_->width(); }
+  void lookup(std::span<const std::int32_t> tokens,
+              nash_swarm::TensorView<float, 2> rows) const override {
+    table_->lookup(tokens, rows);
+  }
+  void logits(nash_swarm::TensorView<const float, 2> hidden,
+              nash_swarm::TensorView<float, 2> logits,
+              nash_swarm::ThreadPool& pool) const override {
+    head_->apply(hidden, logits, pool);
+  }
+  const Linear& head() const noexcept { return *head_; }
+
+ private:
+  std::unique_ptr<TokenEmbedding> table_;
+  std::unique_ptr<Linear> head_;
 };
 
 }  // namespace gpt2

@@ -12,6 +12,7 @@
 #include "gpt2/linear.hpp"
 #include "gpt2/loss.hpp"
 #include "gpt2/model.hpp"
+#include "gpt2/model_shapes.hpp"
 
 namespace gpt2 {
 namespace {
@@ -24,19 +25,24 @@ using nash_swarm::ThreadPool;
 /// A model that has been run over the text: what is left to compute are its logits.
 struct Run {
   FloatMatrix hidden;                                     // [tokens, n_embd]
-  std::shared_ptr<const FloatEmbedding> token_embedding;  // of its own, or that of the float model
+  std::shared_ptr<const TokenEmbedding> token_embedding;  // of its own, or that of the float model
 };
 
-/// Hidden states of a model in which `replacement`, unless it is null, takes the place of the
-/// matrix of its name.
-FloatMatrix run_model(const Checkpoint& checkpoint, std::span<const std::int32_t> tokens,
-                      std::size_t window, const std::shared_ptr<const WeightSource>& replacement,
-                      ThreadPool& pool) {
-  const Model model =
+/// Runs a model in which `replacement`, unless it is null, takes the place of the matrix of its
+/// name.
+/// @param reference whose embedding serves where it is the same; null for none
+Run run_model(const Checkpoint& checkpoint, std::span<const std::int32_t> tokens,
+              std::size_t window, const std::shared_ptr<const WeightSource>& replacement,
+              const Run* reference, ThreadPool& pool) {
+  Model model =
       make_float_model(checkpoint, false, [&](const std::shared_ptr<const WeightSource>& original) {
         return replacement && original->name() == replacement->name() ? replacement : original;
       });
-  return hidden_states(model, tokens, tokens.size() / window, pool);
+  FloatMatrix hidden = hidden_states(model, tokens, tokens.size() / window, pool);
+  const bool own = reference == nullptr || replacement->name() == head_name(model.config);
+  return {std::move(hidden),
+          own ? std::shared_ptr<const TokenEmbedding>(std::move(model.token_embedding))
+              : reference->token_embedding};
 }
 
 /// Tokens whose vectors z are held at a time.
@@ -107,14 +113,12 @@ class LogitErrors {
 LoneErrors lone_errors(const Checkpoint& checkpoint, std::span<const LonePlans> matrices,
                        std::span<const std::int32_t> tokens, std::size_t window, ThreadPool& pool,
                        const std::function<PackedMatrix(const MatrixPlan&)>& pack) {
-  const Run reference{run_model(checkpoint, tokens, window, nullptr, pool),
-                      std::make_shared<const FloatEmbedding>(checkpoint.matrix("wte"), true)};
+  Run reference = run_model(checkpoint, tokens, window, nullptr, nullptr, pool);
+  reference.token_embedding = make_float_embedding(checkpoint, true);
   const auto run_alone = [&](const MatrixPlan& plan) {
     const auto decoded =
         std::make_shared<const DecodedMatrix>(checkpoint.matrix(plan.name), pack(plan), pool);
-    return Run{run_model(checkpoint, tokens, window, decoded, pool),
-               plan.name == "wte" ? std::make_shared<const FloatEmbedding>(decoded, false)
-                                  : reference.token_embedding};
+    return run_model(checkpoint, tokens, window, decoded, &reference, pool);
   };
   std::vector<Run> seeded;
   std::vector<Run> coarse;

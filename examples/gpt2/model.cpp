@@ -3,10 +3,14 @@
 #include <algorithm>
 #include <array>
 #include <nash_swarm/core/error.hpp>
+#include <optional>
 #include <utility>
 
+#include "gpt2/activation.hpp"
 #include "gpt2/attention.hpp"
 #include "gpt2/elementwise.hpp"
+#include "gpt2/model_shapes.hpp"
+#include "gpt2/rotary.hpp"
 
 namespace gpt2 {
 namespace {
@@ -18,58 +22,6 @@ using nash_swarm::ThreadPool;
 
 std::span<const float> all_of(const AlignedBuffer<float>& buffer) {
   return {buffer.data(), buffer.size()};
-}
-
-AlignedBuffer<float> checked_floats(const PartSource& source, const std::string& tensor,
-                                    std::size_t size) {
-  AlignedBuffer<float> floats = source.floats(tensor);
-  if (floats.size() != size) {
-    throw Error(tensor, "has " + std::to_string(floats.size()) + " elements, the config asks for " +
-                            std::to_string(size));
-  }
-  return floats;
-}
-
-void check_matrix(const std::string& name, std::size_t out, std::size_t in, std::size_t true_out,
-                  std::size_t true_in) {
-  if (out == true_out && in == true_in) return;
-  throw Error(name, "is [" + std::to_string(true_out) + ", " + std::to_string(true_in) +
-                        "], the config asks for [" + std::to_string(out) + ", " +
-                        std::to_string(in) + "]");
-}
-
-std::unique_ptr<Linear> checked_linear(const PartSource& source, const std::string& name,
-                                       std::size_t out, std::size_t in) {
-  std::unique_ptr<Linear> linear = source.linear(name);
-  check_matrix(name, out, in, linear->out_features(), linear->in_features());
-  return linear;
-}
-
-LayerNorm assemble_norm(const PartSource& source, const std::string& name, std::size_t n_embd) {
-  return {checked_floats(source, name + ".weight", n_embd),
-          checked_floats(source, name + ".bias", n_embd)};
-}
-
-Layer assemble_layer(const Config& config, const PartSource& source, const std::string& prefix) {
-  const std::size_t width = config.n_embd;
-  const auto linear = [&](const char* name, std::size_t out, std::size_t in) {
-    return checked_linear(source, prefix + name, out, in);
-  };
-  const auto bias = [&](const char* name, std::size_t size) {
-    return checked_floats(source, prefix + name + ".bias", size);
-  };
-  Layer layer;
-  layer.ln_1 = assemble_norm(source, prefix + "ln_1", width);
-  layer.c_attn = linear("attn.c_attn", 3 * width, width);
-  layer.c_attn_bias = bias("attn.c_attn", 3 * width);
-  layer.attn_c_proj = linear("attn.c_proj", width, width);
-  layer.attn_c_proj_bias = bias("attn.c_proj", width);
-  layer.ln_2 = assemble_norm(source, prefix + "ln_2", width);
-  layer.c_fc = linear("mlp.c_fc", config.n_inner, width);
-  layer.c_fc_bias = bias("mlp.c_fc", config.n_inner);
-  layer.mlp_c_proj = linear("mlp.c_proj", width, config.n_inner);
-  layer.mlp_c_proj_bias = bias("mlp.c_proj", width);
-  return layer;
 }
 
 void copy_rows(TensorView<const float, 2> from, TensorView<float, 2> to) {
@@ -94,14 +46,20 @@ class ForwardPass {
   ForwardPass(const Model& model, std::span<const std::int32_t> tokens, std::size_t sequences,
               KeyValueCache* cache, ThreadPool& pool, const InputObserver& observer)
       : model_(model),
+        config_(model.config),
         sequences_(sequences),
         cache_(cache),
         pool_(pool),
         observer_(observer),
-        hidden_(tokens.size(), model.config.n_embd),
-        narrow_(tokens.size(), model.config.n_embd),
-        wide_(tokens.size() * std::max(3 * model.config.n_embd, model.config.n_inner)) {
-    embed(tokens);
+        hidden_(tokens.size(), config_.n_embd),
+        narrow_(tokens.size(), config_.n_embd),
+        wide_(tokens.size() * std::max(attention_columns(config_), activation_columns(config_))) {
+    const std::size_t past = cache == nullptr ? 0 : cache->length();
+    const std::size_t length = tokens.size() / sequences;
+    embed(tokens, past, length);
+    if (config_.rotary_base != 0.0f) {
+      rotary_.emplace(config_.rotary_base, config_.head_size(), past, length);
+    }
   }
 
   FloatMatrix run() && {
@@ -109,37 +67,36 @@ class ForwardPass {
       attention_block(index);
       mlp_block(index);
     }
-    normalise("ln_f", model_.ln_f);
-    observe("wte", narrow_.view());
+    norm(model_.final_norm);
+    observe(head_name(config_), narrow_.view());
     return std::move(narrow_);
   }
 
  private:
-  void embed(std::span<const std::int32_t> tokens) {
+  void embed(std::span<const std::int32_t> tokens, std::size_t past, std::size_t length) {
     model_.token_embedding->lookup(tokens, hidden_.view());
-    const std::size_t past = cache_ == nullptr ? 0 : cache_->length();
-    const std::size_t length = tokens.size() / sequences_;
+    if (model_.position_embedding.rows() == 0) return;
     const TensorView<const float, 2> positions = model_.position_embedding.view();
     for (std::size_t token = 0; token < tokens.size(); ++token) {
       float* const row = hidden_.view()[token].data();
-      const float* const position = positions[past + token % length].data();
+      const float* const position =
+          positions[config_.position_offset + past + token % length].data();
       for (std::size_t k = 0; k < hidden_.columns(); ++k) row[k] += position[k];
     }
   }
 
   void attention_block(std::size_t index) {
     const Layer& layer = model_.layers[index];
-    const std::size_t width = model_.config.n_embd;
-    normalise(part(index, "ln_1"), layer.ln_1);
-    const TensorView<float, 2> mixed = wide(3 * width);
-    multiply(index, "attn.c_attn", *layer.c_attn, narrow_.view(), mixed);
-    add_bias(mixed, all_of(layer.c_attn_bias), pool_);
-    observe(part(index, "attn"), mixed);
-    attend(index, mixed.slice(1, 0, width), mixed.slice(1, width, 2 * width),
-           mixed.slice(1, 2 * width, 3 * width));
-    const TensorView<float, 2> update = wide(width);
-    multiply(index, "attn.c_proj", *layer.attn_c_proj, narrow_.view(), update);
-    add_residual(hidden_.view(), update, all_of(layer.attn_c_proj_bias), pool_);
+    const std::size_t width = config_.n_embd;
+    const std::size_t past_keys = width + config_.key_width();
+    norm(layer.attention_norm);
+    const TensorView<float, 2> mixed = wide(attention_columns(config_));
+    multiply(layer.attention_input, narrow_.view(), mixed);
+    observe(attention_part(index), mixed);
+    if (rotary_) rotary_->rotate(mixed.slice(1, 0, past_keys), pool_);
+    attend(index, mixed.slice(1, 0, width), mixed.slice(1, width, past_keys),
+           mixed.slice(1, past_keys, mixed.extent(1)));
+    add_to_stream(layer.attention_output, narrow_.view(), wide(width));
   }
 
   /// Attention over the batch's own keys and values, or over those of the cache after they have
@@ -155,36 +112,47 @@ class ForwardPass {
       values = cache_->values(index).slice(0, 0, end);
     }
     causal_attention(by_sequence(queries, sequences_), by_sequence(keys, sequences_),
-                     by_sequence(values, sequences_), model_.config.n_head,
+                     by_sequence(values, sequences_), config_.n_head,
                      by_sequence(narrow_.view(), sequences_), pool_);
   }
 
   void mlp_block(std::size_t index) {
     const Layer& layer = model_.layers[index];
-    normalise(part(index, "ln_2"), layer.ln_2);
-    const TensorView<float, 2> inner = wide(model_.config.n_inner);
-    multiply(index, "mlp.c_fc", *layer.c_fc, narrow_.view(), inner);
-    add_bias(inner, all_of(layer.c_fc_bias), pool_);
-    observe(part(index, "mlp.gelu"), inner);
-    gelu(inner, pool_);
-    multiply(index, "mlp.c_proj", *layer.mlp_c_proj, inner, narrow_.view());
-    add_residual(hidden_.view(), narrow_.view(), all_of(layer.mlp_c_proj_bias), pool_);
+    norm(layer.mlp_norm);
+    const TensorView<float, 2> inner = wide(activation_columns(config_));
+    multiply(layer.mlp_input, narrow_.view(), inner);
+    observe(activation_part(index), inner);
+    activate(config_.activation, inner, pool_);
+    add_to_stream(layer.mlp_output, inner.slice(1, 0, config_.n_inner), narrow_.view());
   }
 
-  void normalise(const std::string& name, const LayerNorm& norm) {
-    observe(name, hidden_.view());
-    layer_norm(hidden_.view(), all_of(norm.weight), all_of(norm.bias),
-               model_.config.layer_norm_epsilon, narrow_.view(), pool_);
+  /// The residual stream, normed into `narrow_`.
+  void norm(const Norm& norm) {
+    observe(norm.name, hidden_.view());
+    normalise(parameters_of(config_, norm), hidden_.view(), narrow_.view(), pool_);
   }
 
-  static std::string part(std::size_t index, const char* name) {
-    return "h." + std::to_string(index) + "." + name;
+  /// The outputs of matrices that read the same input, with their biases, side by side.
+  void multiply(const std::vector<LayerMatrix>& matrices, TensorView<const float, 2> x,
+                TensorView<float, 2> y) {
+    observe(matrices.front().name, x);
+    const SharedInput input(x);
+    std::size_t column = 0;
+    for (const LayerMatrix& matrix : matrices) {
+      const std::size_t begin = column;
+      column += matrix.linear->out_features();
+      const TensorView<float, 2> part = y.slice(1, begin, column);
+      matrix.linear->apply(input, part, pool_);
+      add_bias(part, all_of(matrix.bias), pool_);
+    }
   }
 
-  void multiply(std::size_t index, const char* name, const Linear& linear,
-                TensorView<const float, 2> x, TensorView<float, 2> y) {
-    observe(part(index, name), x);
-    linear.apply(x, y, pool_);
+  /// @param update the matrix's output, overwritten; may not be x
+  void add_to_stream(const LayerMatrix& matrix, TensorView<const float, 2> x,
+                     TensorView<float, 2> update) {
+    observe(matrix.name, x);
+    matrix.linear->apply(x, update, pool_);
+    add_residual(hidden_.view(), update, all_of(matrix.bias), pool_);
   }
 
   void observe(const std::string& name, TensorView<const float, 2> input) {
@@ -197,6 +165,7 @@ class ForwardPass {
   }
 
   const Model& model_;
+  const Config& config_;
   std::size_t sequences_;
   KeyValueCache* cache_;
   ThreadPool& pool_;
@@ -204,6 +173,7 @@ class ForwardPass {
   FloatMatrix hidden_;
   FloatMatrix narrow_;
   AlignedBuffer<float> wide_;
+  std::optional<RotaryTable> rotary_;
 };
 
 void check_tokens(const Model& model, std::span<const std::int32_t> tokens) {
@@ -218,23 +188,6 @@ void check_tokens(const Model& model, std::span<const std::int32_t> tokens) {
 
 }  // namespace
 
-Model assemble_model(const Config& config, const PartSource& source) {
-  Model model;
-  model.config = config;
-  model.token_embedding = source.token_embedding();
-  check_matrix("wte", config.vocab_size, config.n_embd, model.token_embedding->vocabulary_size(),
-               model.token_embedding->width());
-  model.position_embedding = FloatMatrix(config.n_ctx, config.n_embd);
-  const AlignedBuffer<float> positions =
-      checked_floats(source, "wpe.weight", config.n_ctx * config.n_embd);
-  std::copy(positions.begin(), positions.end(), model.position_embedding.view().data());
-  for (std::size_t layer = 0; layer < config.n_layer; ++layer) {
-    model.layers.push_back(assemble_layer(config, source, "h." + std::to_string(layer) + "."));
-  }
-  model.ln_f = assemble_norm(source, "ln_f", config.n_embd);
-  return model;
-}
-
 KeyValueCache::KeyValueCache(const Config& config, std::size_t capacity) : capacity_(capacity) {
   if (capacity == 0 || capacity > config.n_ctx) {
     throw Error(
@@ -243,8 +196,8 @@ KeyValueCache::KeyValueCache(const Config& config, std::size_t capacity) : capac
         "use at most the context of the model");
   }
   for (std::size_t layer = 0; layer < config.n_layer; ++layer) {
-    keys_.emplace_back(capacity, config.n_embd);
-    values_.emplace_back(capacity, config.n_embd);
+    keys_.emplace_back(capacity, config.key_width());
+    values_.emplace_back(capacity, config.key_width());
   }
 }
 

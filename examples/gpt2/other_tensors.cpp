@@ -78,8 +78,9 @@ OtherTensor unquantized_matrix(const Checkpoint& checkpoint,
 
 std::vector<OtherTensor> other_tensors(const Checkpoint& checkpoint, Scope scope) {
   std::vector<OtherTensor> others;
-  for (const auto& matrix : checkpoint.matrices()) {
-    if (!in_scope(scope, matrix->name())) others.push_back(unquantized_matrix(checkpoint, matrix));
+  for (std::size_t m = 0; m < checkpoint.shapes().size(); ++m) {
+    if (in_scope(scope, checkpoint.shapes()[m].role)) continue;
+    others.push_back(unquantized_matrix(checkpoint, checkpoint.matrices()[m]));
   }
   for (const TensorShape& tensor : other_tensor_shapes(checkpoint.config())) {
     others.push_back(small_tensor(checkpoint, tensor));

@@ -16,12 +16,12 @@ using nash_swarm::PackedModelFile;
 using nash_swarm::TensorView;
 using nash_swarm::ThreadPool;
 
-void multiply(const PackedMatrix& matrix, TensorView<const float, 2> x, TensorView<float, 2> y,
+void multiply(const PackedMatrix& matrix, const SharedInput& x, TensorView<float, 2> y,
               ProductInputs inputs, ThreadPool& pool) {
-  if (inputs == ProductInputs::exact) return nash_swarm::matmul_exact(matrix, x, y, pool);
-  nash_swarm::matmul(matrix, x, y, pool,
-                     inputs == ProductInputs::sixteen_bits ? nash_swarm::ActivationBits::sixteen
-                                                           : nash_swarm::ActivationBits::eight);
+  if (inputs == ProductInputs::exact) return nash_swarm::matmul_exact(matrix, x.values(), y, pool);
+  const auto bits = inputs == ProductInputs::sixteen_bits ? nash_swarm::ActivationBits::sixteen
+                                                          : nash_swarm::ActivationBits::eight;
+  nash_swarm::matmul(matrix, x.rounded(matrix.basis(), bits, pool), y, pool);
 }
 
 class PackedLinear : public Linear {
@@ -30,8 +30,8 @@ class PackedLinear : public Linear {
       : matrix_(std::move(matrix)), inputs_(inputs) {}
   std::size_t out_features() const override { return matrix_.out_features(); }
   std::size_t in_features() const override { return matrix_.in_features(); }
-  void apply(TensorView<const float, 2> x, TensorView<float, 2> y,
-             ThreadPool& pool) const override {
+  using Linear::apply;
+  void apply(const SharedInput& x, TensorView<float, 2> y, ThreadPool& pool) const override {
     multiply(matrix_, x, y, inputs_, pool);
   }
 
@@ -53,7 +53,7 @@ class PackedEmbedding : public TokenEmbedding {
   }
   void logits(TensorView<const float, 2> hidden, TensorView<float, 2> logits,
               ThreadPool& pool) const override {
-    multiply(matrix_, hidden, logits, inputs_, pool);
+    multiply(matrix_, SharedInput(hidden), logits, inputs_, pool);
   }
 
  private:
@@ -90,11 +90,12 @@ Model make_packed_model(std::shared_ptr<const PackedModelFile> file, bool reside
     }
     return std::make_unique<FloatLinear>(float_matrix(file, name), resident);
   };
-  source.token_embedding = [file, resident, inputs]() -> std::unique_ptr<TokenEmbedding> {
-    if (const PackedMatrix* matrix = file->find_matrix("wte")) {
+  source.embedding = [file, resident,
+                      inputs](const std::string& name) -> std::unique_ptr<TokenEmbedding> {
+    if (const PackedMatrix* matrix = file->find_matrix(name)) {
       return std::make_unique<PackedEmbedding>(*matrix, inputs);
     }
-    return std::make_unique<FloatEmbedding>(float_matrix(file, "wte"), resident);
+    return std::make_unique<FloatEmbedding>(float_matrix(file, name), resident);
   };
   return assemble_model(packed_config(*file), source);
 }
@@ -111,10 +112,10 @@ Model make_packed_model(const Checkpoint& checkpoint, std::span<const PackedMatr
     if (packed != matrices.end()) return std::make_unique<PackedLinear>(*packed);
     return std::make_unique<FloatLinear>(checkpoint.matrix(name), false);
   };
-  source.token_embedding = [&]() -> std::unique_ptr<TokenEmbedding> {
-    const auto packed = find("wte");
+  source.embedding = [&](const std::string& name) -> std::unique_ptr<TokenEmbedding> {
+    const auto packed = find(name);
     if (packed != matrices.end()) return std::make_unique<PackedEmbedding>(*packed);
-    return std::make_unique<FloatEmbedding>(checkpoint.matrix("wte"), false);
+    return std::make_unique<FloatEmbedding>(checkpoint.matrix(name), false);
   };
   return assemble_model(checkpoint.config(), source);
 }

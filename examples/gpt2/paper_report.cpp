@@ -27,8 +27,8 @@ OrderedJson to_json(const PaperRow& row) {
           {"matrix_bytes", row.row.matrix_bytes},
           {"bits_per_weight", row.row.bits_per_weight()},
           {"matrix_compression_percent", row.matrix_compression_percent()},
-          {"loss", row.row.evaluation->loss},
-          {"kld", row.row.evaluation->kld.value()},
+          {"loss", row.row.evaluation()->loss},
+          {"kld", row.row.evaluation()->kld.value()},
           {"loss_change", to_json(row.change)},
           {"unpadded_loss_change", to_json(row.unpadded_change)}};
 }
@@ -59,8 +59,8 @@ std::string format(const PaperRow& row) {
   char text[256];
   std::snprintf(text, sizeof text, "%-14s %6.3f %7.2f %9.4f  %-28s  %-28s %8.5f\n",
                 row.row.method.c_str(), row.row.bits_per_weight(), row.matrix_compression_percent(),
-                row.row.evaluation->loss, format(row.change).c_str(),
-                format(row.unpadded_change).c_str(), row.row.evaluation->kld.value());
+                row.row.evaluation()->loss, format(row.change).c_str(),
+                format(row.unpadded_change).c_str(), row.row.evaluation()->kld.value());
   return text;
 }
 

@@ -11,6 +11,7 @@
 #include "gpt2/baselines.hpp"
 #include "gpt2/checkpoint.hpp"
 #include "gpt2/rows.hpp"
+#include "gpt2/text_file.hpp"
 #include "gpt2/tokenizer.hpp"
 
 namespace gpt2 {
@@ -104,7 +105,7 @@ PaperTable table_of(Case opened, const PaperSetting& setting, nash_swarm::Thread
   table.unpadded_loss = mean_unpadded_loss(opened.text, reference);
   for (std::size_t i = 0; i < models.size(); ++i) {
     const WindowSums sums = window_sums(opened.text, evaluations[i + 1]);
-    models[i].row.evaluation = evaluations[i + 1];
+    models[i].row.evaluations = {evaluations[i + 1]};
     table.rows.push_back({std::move(models[i].row), loss_change(reference.all, sums.all),
                           loss_change(reference.unpadded, sums.unpadded)});
   }
@@ -121,8 +122,8 @@ double PaperRow::matrix_compression_percent() const {
 std::vector<PaperTable> paper_tables(std::span<const std::string> folders,
                                      const PaperSetting& setting, nash_swarm::ThreadPool& pool,
                                      Progress& progress) {
-  const std::string text = read_text_file(setting.text);
-  const std::string calibration = read_text_file(setting.calibration);
+  const std::string text = read_text(setting.text);
+  const std::string calibration = read_text(setting.calibration);
   std::vector<Case> cases;
   for (const std::string& folder : folders) {
     cases.push_back(open_case(folder, setting, text, calibration));

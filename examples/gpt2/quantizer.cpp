@@ -1,6 +1,7 @@
 #include "gpt2/quantizer.hpp"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "gpt2/calibration_text.hpp"
@@ -63,14 +64,16 @@ Quantizer::Quantizer(const Checkpoint& checkpoint, Scope scope, std::uint64_t se
       calibration_(checkpoint, matrices_in_scope(checkpoint, scope), pool),
       packer_(checkpoint, calibration_, pieces, pool) {
   if (!pieces_.windows) rules_.windows.clear();
+  std::optional<std::size_t> input;
   for (const auto& matrix : matrices_in_scope(checkpoint, scope)) {
-    const std::size_t in = matrix->in_features();
-    weights_ += matrix->out_features() * in;
-    matrices_.push_back({matrix->name(),
-                         matrix->out_features(),
-                         in,
-                         basis_of(matrix->name(), in, pieces_.rotation, seed + matrices_.size()),
-                         {}});
+    const MatrixShape& shape = checkpoint.shape(matrix->name());
+    weights_ += shape.out * shape.in;
+    // Matrices that read the same input share its basis, so that it is rotated and rounded once.
+    const auto basis = input == shape.input ? matrices_.back().basis
+                                            : basis_of(shape.name, shape.in, pieces_.rotation,
+                                                       seed + matrices_.size());
+    input = shape.input;
+    matrices_.push_back({shape.name, shape.out, shape.in, basis, {}});
   }
   smallest_ = nash_swarm::packed_model_sizes(nash_swarm::smallest_plan(matrices_, rules_), others_);
 }

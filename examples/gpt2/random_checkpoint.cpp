@@ -14,6 +14,8 @@
 #include <utility>
 #include <vector>
 
+#include "gpt2/model_shapes.hpp"
+
 namespace gpt2 {
 namespace {
 
@@ -42,14 +44,12 @@ std::vector<RandomTensor> random_tensors(const Config& config) {
   std::vector<RandomTensor> tensors;
   const double residual = 0.02 / std::sqrt(2.0 * static_cast<double>(config.n_layer));
   for (const MatrixShape& matrix : matrix_shapes(config)) {
-    std::vector<std::size_t> shape = {matrix.in, matrix.out};
-    if (matrix.name == "wte") std::swap(shape[0], shape[1]);
-    tensors.push_back({{matrix.name + ".weight", DataType::F16, std::move(shape)},
+    tensors.push_back({{matrix.name + ".weight", DataType::F16, stored_shape(config, matrix)},
                        {0.0, matrix.name.ends_with("c_proj") ? residual : 0.02}});
   }
   for (const TensorShape& tensor : other_tensor_shapes(config)) {
     Distribution distribution;
-    if (tensor.name == "wpe.weight") distribution.deviation = 0.01;
+    if (tensor.shape.size() == 2) distribution.deviation = 0.01;
     if (tensor.name.ends_with(".weight") && tensor.shape.size() == 1) distribution.mean = 1.0;
     tensors.push_back({{tensor.name, DataType::F16, tensor.shape}, distribution});
   }
@@ -127,7 +127,7 @@ void write_weights(const std::vector<RandomTensor>& tensors, std::uint64_t seed,
   }
 }
 
-std::string config_json(const Config& config) {
+std::string gpt2_config(const Config& config) {
   FloatJson json = {{"activation_function", "gelu_new"},
                     {"architectures", {"GPT2LMHeadModel"}},
                     {"attn_pdrop", 0.1f},
@@ -135,7 +135,7 @@ std::string config_json(const Config& config) {
                     {"embd_pdrop", 0.1f},
                     {"eos_token_id", config.vocab_size - 1},
                     {"initializer_range", 0.02f},
-                    {"layer_norm_epsilon", config.layer_norm_epsilon},
+                    {"layer_norm_epsilon", config.norm_epsilon},
                     {"model_type", "gpt2"},
                     {"n_ctx", config.n_ctx},
                     {"n_embd", config.n_embd},
@@ -239,7 +239,7 @@ Config published_config(const std::string& size) {
   config.vocab_size = 50257;
   const auto set = [&](std::size_t layers, std::size_t heads, std::size_t width) {
     config.n_layer = layers;
-    config.n_head = heads;
+    config.n_head = config.n_head_kv = heads;
     config.n_embd = width;
     config.n_inner = 4 * width;
     return config;
@@ -254,6 +254,12 @@ Config published_config(const std::string& size) {
 
 void write_random_checkpoint(const Config& config, const std::filesystem::path& folder,
                              std::uint64_t seed, ThreadPool& pool) {
+  write_random_checkpoint(gpt2_config(config), folder, seed, pool);
+}
+
+void write_random_checkpoint(const std::string& config_json, const std::filesystem::path& folder,
+                             std::uint64_t seed, ThreadPool& pool) {
+  const Config config = parse_config(config_json, "config.json");
   const Vocabulary vocabulary = made_up_vocabulary(config.vocab_size);
   const std::vector<RandomTensor> tensors = random_tensors(config);
   std::vector<nash_swarm::TensorSpec> specs;
@@ -266,7 +272,7 @@ void write_random_checkpoint(const Config& config, const std::filesystem::path& 
   nash_swarm::AtomicFile merges_file(new_file(folder, "merges.txt"));
   nash_swarm::SafetensorsWriter weights(new_file(folder, "model.safetensors"), layout);
 
-  write_text(config_json(config), config_file);
+  write_text(config_json, config_file);
   write_text(vocabulary.vocab_json, vocabulary_file);
   write_text(vocabulary.merges_txt, merges_file);
   write_weights(tensors, seed, pool, weights);

@@ -24,4 +24,9 @@ Config published_config(const std::string& size);
 void write_random_checkpoint(const Config& config, const std::filesystem::path& folder,
                              std::uint64_t seed, nash_swarm::ThreadPool& pool);
 
+/// The same for a model of any family.
+/// @param config_json its config.json
+void write_random_checkpoint(const std::string& config_json, const std::filesystem::path& folder,
+                             std::uint64_t seed, nash_swarm::ThreadPool& pool);
+
 }  // namespace gpt2

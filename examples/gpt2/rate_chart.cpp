@@ -144,9 +144,10 @@ std::string rate_chart(const std::vector<RateCurve>& curves, const std::string& 
 
 std::string rate_chart(const Report& report) {
   std::string title = report.model;
-  if (report.text) {
-    title += ", " + std::to_string(report.text->scored_tokens) + " tokens of " +
-             std::filesystem::path(report.text->file).filename().string();
+  if (!report.texts.empty()) {
+    const EvaluationText& text = report.texts.front().text;
+    title += ", " + std::to_string(text.scored_tokens) + " tokens of " +
+             std::filesystem::path(text.file).filename().string();
   }
   return rate_chart(rate_curves(report.rows), title);
 }

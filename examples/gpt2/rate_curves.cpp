@@ -12,7 +12,7 @@ std::string RateCurve::name() const {
 std::vector<RateCurve> rate_curves(const std::vector<ReportRow>& rows) {
   std::vector<RateCurve> curves;
   for (const ReportRow& row : rows) {
-    const double kld = row.evaluation ? row.evaluation->kld.value_or(0.0) : 0.0;
+    const double kld = row.evaluation() ? row.evaluation()->kld.value_or(0.0) : 0.0;
     if (!(kld > 0.0)) continue;
     auto curve = std::find_if(curves.begin(), curves.end(), [&](const RateCurve& known) {
       return known.method == row.method && known.group == row.group;

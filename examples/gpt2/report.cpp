@@ -27,15 +27,18 @@ double perplexity(const Evaluation& evaluation) {
   return std::exp(evaluation.loss);
 }
 
-/// By how many percent the loss is above that of the float model.
-std::optional<double> loss_change_percent(const Report& report, const ReportRow& row) {
-  if (!report.float_model || !row.evaluation) return std::nullopt;
-  return 100.0 * (row.evaluation->loss / report.float_model->loss - 1.0);
+/// By how many percent the loss on a text is above that of the float model.
+std::optional<double> loss_change_percent(const Report& report, const ReportRow& row,
+                                          std::size_t text = 0) {
+  if (text >= row.evaluations.size() || !report.texts.at(text).float_model) return std::nullopt;
+  return 100.0 * (row.evaluations[text].loss / report.texts[text].float_model->loss - 1.0);
 }
 
 /// The rival that loses least in as many bits as a row of ours; none if none reaches them.
 std::optional<BestRival> best_rival_of(const std::vector<RateCurve>& curves, const ReportRow& row) {
-  if (row.method != "nash_swarm" || !row.evaluation || !row.evaluation->kld) return std::nullopt;
+  if (row.method != "nash_swarm" || !row.evaluation() || !row.evaluation()->kld) {
+    return std::nullopt;
+  }
   return best_rival(curves, row.bits_per_weight());
 }
 
@@ -44,13 +47,13 @@ OrderedJson to_json(const std::optional<BestRival>& rival, const ReportRow& row)
   return {{"method", rival->method},
           {"group", json_or_null(rival->group)},
           {"kld", rival->kld},
-          {"ratio", rival->kld / *row.evaluation->kld}};
+          {"ratio", rival->kld / *row.evaluation()->kld}};
 }
 
 OrderedJson to_json(const Report& report, const std::vector<RateCurve>& curves,
                     const ReportRow& row) {
   const auto of_evaluation = [&row](auto value) {
-    return row.evaluation ? OrderedJson(value(*row.evaluation)) : OrderedJson(nullptr);
+    return row.evaluation() ? OrderedJson(value(*row.evaluation())) : OrderedJson(nullptr);
   };
   return {{"method", row.method},
           {"group", json_or_null(row.group)},
@@ -78,29 +81,52 @@ OrderedJson to_json(const Report& report, const std::vector<RateCurve>& curves,
                                           : OrderedJson(nullptr)}};
 }
 
+OrderedJson to_json(const EvaluationText& text) {
+  return {{"file", text.file},
+          {"protocol", text.protocol},
+          {"context", text.context},
+          {"stride", text.stride},
+          {"scored_tokens", text.scored_tokens}};
+}
+
+OrderedJson to_json(const std::optional<Evaluation>& float_model) {
+  if (!float_model) return nullptr;
+  return {{"loss", float_model->loss}, {"perplexity", perplexity(*float_model)}};
+}
+
+/// What the rows are on one of the texts after the first.
+OrderedJson further_text(const Report& report, std::size_t text) {
+  OrderedJson rows = OrderedJson::array();
+  for (const ReportRow& row : report.rows) {
+    const Evaluation& evaluation = row.evaluations.at(text);
+    rows.push_back({{"loss", evaluation.loss},
+                    {"loss_change_percent", json_or_null(loss_change_percent(report, row, text))},
+                    {"perplexity", perplexity(evaluation)},
+                    {"kld", json_or_null(evaluation.kld)},
+                    {"top1_agreement", json_or_null(evaluation.top1_agreement)}});
+  }
+  return {{"text", to_json(report.texts[text].text)},
+          {"float", to_json(report.texts[text].float_model)},
+          {"rows", rows}};
+}
+
 OrderedJson to_json(const Report& report) {
   OrderedJson json;
   json["model"] = {{"name", report.model},
                    {"parameters", report.parameters},
                    {"matrix_weights", report.matrix_weights},
                    {"float32_bytes", report.float32_bytes()}};
-  json["text"] = nullptr;
-  if (report.text) {
-    json["text"] = {{"file", report.text->file},
-                    {"protocol", report.text->protocol},
-                    {"context", report.text->context},
-                    {"stride", report.text->stride},
-                    {"scored_tokens", report.text->scored_tokens}};
-  }
-  json["float"] = nullptr;
-  if (report.float_model) {
-    json["float"] = {{"loss", report.float_model->loss},
-                     {"perplexity", perplexity(*report.float_model)}};
-  }
+  const bool evaluated = !report.texts.empty();
+  json["text"] = evaluated ? to_json(report.texts.front().text) : OrderedJson(nullptr);
+  json["float"] = evaluated ? to_json(report.texts.front().float_model) : OrderedJson(nullptr);
   json["without"] = report.without;
   json["rows"] = OrderedJson::array();
   const std::vector<RateCurve> curves = rate_curves(report.rows);
   for (const ReportRow& row : report.rows) json["rows"].push_back(to_json(report, curves, row));
+  json["further_texts"] = OrderedJson::array();
+  for (std::size_t text = 1; text < report.texts.size(); ++text) {
+    json["further_texts"].push_back(further_text(report, text));
+  }
   return json;
 }
 
@@ -120,11 +146,14 @@ std::string number(std::optional<double> value, int decimals, bool with_sign = f
 }
 
 std::string format_row(const Report& report, const ReportRow& row) {
-  const bool evaluated = row.evaluation.has_value();
-  const auto loss = evaluated ? std::optional(row.evaluation->loss) : std::nullopt;
-  const auto ppl = evaluated ? std::optional(perplexity(*row.evaluation)) : std::nullopt;
-  const auto kld = evaluated ? row.evaluation->kld : std::nullopt;
-  auto top1 = evaluated ? row.evaluation->top1_agreement : std::nullopt;
+  const Evaluation* const evaluation = row.evaluation();
+  const auto of = [evaluation](auto value) {
+    return evaluation == nullptr ? std::nullopt : std::optional<double>(value(*evaluation));
+  };
+  const auto loss = of([](const Evaluation& e) { return e.loss; });
+  const auto ppl = of(perplexity);
+  const auto kld = evaluation == nullptr ? std::nullopt : evaluation->kld;
+  auto top1 = evaluation == nullptr ? std::nullopt : evaluation->top1_agreement;
   if (top1) *top1 *= 100.0;
   return text("%-24s %6.3f %12llu %13llu %6.2f %8s %8s %9s %9s %9s %7s\n", row.label.c_str(),
               row.bits_per_weight(), static_cast<unsigned long long>(row.matrix_bytes),
@@ -141,15 +170,46 @@ std::string format_rivals(const Report& report) {
     return {};
   std::string out;
   for (const ReportRow& row : report.rows) {
-    if (row.method != "nash_swarm" || !row.evaluation || !row.evaluation->kld) continue;
+    if (row.method != "nash_swarm" || !row.evaluation() || !row.evaluation()->kld) continue;
     const std::optional<BestRival> rival = best_rival_of(curves, row);
     out += row.label + ": ";
     out += rival ? text("the best rival, %s, has a KLD of %.5f, %.2f times as much\n",
                         RateCurve{rival->method, rival->group, {}}.name().c_str(), rival->kld,
-                        rival->kld / *row.evaluation->kld)
+                        rival->kld / *row.evaluation()->kld)
                  : "no rival between whose sizes it is\n";
   }
   return out.empty() ? out : "\nat equal bits, interpolated in the logarithm of the KLD:\n" + out;
+}
+
+std::string format_text(const EvaluationText& evaluated) {
+  return text("%s: protocol %s, context %zu, stride %zu, %zu tokens scored\n",
+              evaluated.file.c_str(), evaluated.protocol.c_str(), evaluated.context,
+              evaluated.stride, evaluated.scored_tokens);
+}
+
+/// One table over all texts, if there are several.
+std::string format_texts(const Report& report) {
+  if (report.texts.size() < 2) return {};
+  std::string out = "\nKLD and change of the loss in percent, by text:\n";
+  for (std::size_t i = 0; i < report.texts.size(); ++i) {
+    out += text("%zu: ", i + 1) + format_text(report.texts[i].text);
+  }
+  out += text("%-24s", "");
+  for (std::size_t i = 0; i < report.texts.size(); ++i) out += text(" %17zu", i + 1);
+  out += text("\n%-24s", "float32, loss");
+  for (const ReportText& column : report.texts) {
+    out += text(" %17s", column.float_model ? number(column.float_model->loss, 4).c_str() : "-");
+  }
+  out += "\n";
+  for (const ReportRow& row : report.rows) {
+    out += text("%-24s", row.label.c_str());
+    for (std::size_t i = 0; i < row.evaluations.size(); ++i) {
+      out += text(" %9s %7s", number(row.evaluations[i].kld, 5).c_str(),
+                  number(loss_change_percent(report, row, i), 2, true).c_str());
+    }
+    out += "\n";
+  }
+  return out;
 }
 
 std::string format_certificate(const ReportRow& row) {
@@ -184,20 +244,20 @@ std::string format_report(const Report& report) {
                          static_cast<unsigned long long>(report.parameters),
                          static_cast<unsigned long long>(report.float32_bytes()));
   for (const std::string& piece : report.without) out += "without " + piece + "\n";
-  if (report.text) {
-    out += text("%s: protocol %s, context %zu, stride %zu, %zu tokens scored\n",
-                report.text->file.c_str(), report.text->protocol.c_str(), report.text->context,
-                report.text->stride, report.text->scored_tokens);
-  }
+  if (!report.texts.empty()) out += format_text(report.texts.front().text);
   out += text("\n%-24s %6s %12s %13s %6s %8s %8s %9s %9s %9s %7s\n", "", "bits", "matrix bytes",
               "file bytes", "saved%", "loss", "change%", "perplex.", "KLD", "predicted", "top-1%");
-  if (report.float_model) {
+  const Evaluation* const float_model = report.texts.empty() || !report.texts.front().float_model
+                                            ? nullptr
+                                            : &*report.texts.front().float_model;
+  if (float_model != nullptr) {
     out += text("%-24s %6.3f %12llu %13llu %6.2f %8.4f %8s %9.3f %9s %9s %7s\n", "float32", 32.0,
                 static_cast<unsigned long long>(4 * report.matrix_weights),
-                static_cast<unsigned long long>(report.float32_bytes()), 0.0,
-                report.float_model->loss, "", perplexity(*report.float_model), "", "", "");
+                static_cast<unsigned long long>(report.float32_bytes()), 0.0, float_model->loss, "",
+                perplexity(*float_model), "", "", "");
   }
   for (const ReportRow& row : report.rows) out += format_row(report, row);
+  out += format_texts(report);
   out += format_rivals(report);
   bool first = true;
   for (const ReportRow& row : report.rows) {

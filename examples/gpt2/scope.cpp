@@ -1,8 +1,5 @@
 #include "gpt2/scope.hpp"
 
-#include <algorithm>
-#include <iterator>
-
 #include <nash_swarm/core/error.hpp>
 
 namespace gpt2 {
@@ -19,16 +16,18 @@ std::string_view name_of(Scope scope) {
   return scope == Scope::all ? "all" : scope == Scope::blocks ? "blocks" : "lm_head";
 }
 
-bool in_scope(Scope scope, std::string_view matrix) {
-  return scope == Scope::all || (scope == Scope::lm_head) == (matrix == "wte");
+bool in_scope(Scope scope, MatrixRole role) {
+  if (scope == Scope::all) return true;
+  if (scope == Scope::blocks) return role == MatrixRole::layer;
+  return role == MatrixRole::head || role == MatrixRole::tied_embedding;
 }
 
 std::vector<std::shared_ptr<const WeightSource>> matrices_in_scope(const Checkpoint& checkpoint,
                                                                    Scope scope) {
   std::vector<std::shared_ptr<const WeightSource>> matrices;
-  std::copy_if(checkpoint.matrices().begin(), checkpoint.matrices().end(),
-               std::back_inserter(matrices),
-               [scope](const auto& matrix) { return in_scope(scope, matrix->name()); });
+  for (std::size_t m = 0; m < checkpoint.shapes().size(); ++m) {
+    if (in_scope(scope, checkpoint.shapes()[m].role)) matrices.push_back(checkpoint.matrices()[m]);
+  }
   return matrices;
 }
 

@@ -44,30 +44,6 @@ float rounded(DataType type, float value) {
   }
 }
 
-std::span<float> all_of(nash_swarm::AlignedBuffer<float>& buffer) {
-  return {buffer.data(), buffer.size()};
-}
-
-/// Calls `body(name, values)` for every bias and norm of a model.
-template <class Body>
-void for_each_tensor(Model& model, Body body) {
-  const auto norm = [&](const std::string& name, LayerNorm& values) {
-    body(name + ".weight", all_of(values.weight));
-    body(name + ".bias", all_of(values.bias));
-  };
-  for (std::size_t index = 0; index < model.layers.size(); ++index) {
-    const std::string prefix = "h." + std::to_string(index) + ".";
-    Layer& layer = model.layers[index];
-    norm(prefix + "ln_1", layer.ln_1);
-    body(prefix + "attn.c_attn.bias", all_of(layer.c_attn_bias));
-    body(prefix + "attn.c_proj.bias", all_of(layer.attn_c_proj_bias));
-    norm(prefix + "ln_2", layer.ln_2);
-    body(prefix + "mlp.c_fc.bias", all_of(layer.c_fc_bias));
-    body(prefix + "mlp.c_proj.bias", all_of(layer.mlp_c_proj_bias));
-  }
-  norm("ln_f", model.ln_f);
-}
-
 }  // namespace
 
 TunableModel::TunableModel(const Checkpoint& checkpoint, std::span<const PackedMatrix> matrices,
@@ -93,7 +69,7 @@ TunableModel::TunableModel(const Checkpoint& checkpoint, std::span<const PackedM
           return nash_swarm::to_float(nash_swarm::to_bfloat16(scale * factor)) / scale;
         });
   }
-  for_each_tensor(model_, [&](const std::string& name, std::span<float> values) {
+  for_each_vector(model_, [&](const std::string& name, std::span<float> values) {
     add(name, values, [type = checkpoint.data_type(name)](std::size_t, float value) {
       return rounded(type, value);
     });
@@ -114,11 +90,12 @@ void TunableModel::compute_gradients(std::span<const std::int32_t> tokens, std::
   observer.norm = [this](const std::string& name, std::span<const float> dweight,
                          std::span<const float> dbias) {
     std::copy(dweight.begin(), dweight.end(), vectors_.at(name + ".weight").gradient.begin());
+    if (dbias.empty()) return;
     std::copy(dbias.begin(), dbias.end(), vectors_.at(name + ".bias").gradient.begin());
   };
-  observer.token_embedding = [this](TensorView<const float, 2>,
-                                    TensorView<const float, 2> gradient) {
-    add_embedding_gradients(gradient);
+  observer.vocabulary_matrix = [this](const std::string& name, TensorView<const float, 2>,
+                                      TensorView<const float, 2> gradient) {
+    add_vocabulary_gradients(name, gradient);
   };
   run_backward(model_, tokens, logit_gradient, pool, observer, sequences);
 }
@@ -126,25 +103,29 @@ void TunableModel::compute_gradients(std::span<const std::int32_t> tokens, std::
 /// The output of row r without its bias is proportional to the factor of the row.
 void TunableModel::add_output_gradients(const std::string& matrix, TensorView<const float, 2> y,
                                         TensorView<const float, 2> dy) {
-  TunableVector& bias = vectors_.at(matrix + ".bias");
-  RowMap dbias = eigen_row(std::span<float>(bias.gradient));
-  dbias.setZero();
-  for (std::size_t t = 0; t < dy.extent(0); ++t) dbias += eigen_row(row_of(dy, t));
+  Eigen::ArrayXf bias_values = Eigen::ArrayXf::Zero(eigen_index(dy.extent(1)));
+  const auto bias = vectors_.find(matrix + ".bias");
+  if (bias != vectors_.end()) {
+    bias_values = eigen_row(std::span<const float>(bias->second.values));
+    RowMap dbias = eigen_row(std::span<float>(bias->second.gradient));
+    dbias.setZero();
+    for (std::size_t t = 0; t < dy.extent(0); ++t) dbias += eigen_row(row_of(dy, t));
+  }
   const auto scales = vectors_.find(matrix + ".row_scales");
   if (scales == vectors_.end()) return;
   RowMap dfactor = eigen_row(std::span<float>(scales->second.gradient));
   dfactor.setZero();
   for (std::size_t t = 0; t < dy.extent(0); ++t) {
-    dfactor += eigen_row(row_of(dy, t)) *
-               (eigen_row(row_of(y, t)) - eigen_row(std::span<const float>(bias.values)));
+    dfactor += eigen_row(row_of(dy, t)) * (eigen_row(row_of(y, t)) - bias_values);
   }
   dfactor /= eigen_row(std::span<const float>(scales->second.values));
 }
 
-void TunableModel::add_embedding_gradients(TensorView<const float, 2> gradient) {
-  const auto found = matrices_.find("wte");
+void TunableModel::add_vocabulary_gradients(const std::string& matrix,
+                                            TensorView<const float, 2> gradient) {
+  const auto found = matrices_.find(matrix);
   if (found == matrices_.end()) return;
-  std::vector<float>& dfactor = vectors_.at("wte.row_scales").gradient;
+  std::vector<float>& dfactor = vectors_.at(matrix + ".row_scales").gradient;
   const TensorView<const float, 2> values = found->second.decoded->values();
   for (std::size_t row = 0; row < dfactor.size(); ++row) {
     dfactor[row] = (eigen_row(row_of(gradient, row)) * eigen_row(row_of(values, row))).sum();

@@ -15,6 +15,7 @@
 #include "gpt2/evaluation.hpp"
 #include "gpt2/grouped_matrix.hpp"
 #include "gpt2/rate_chart.hpp"
+#include "gpt2/text_file.hpp"
 
 namespace quantization {
 namespace {
@@ -63,7 +64,7 @@ void Job::run() {
 
 void Job::check_inputs(bool packs) {
   tokenizer_.check_fits(checkpoint_.config().vocab_size);
-  text_ = options_.text.read(app_, tokenizer_, checkpoint_.config().n_ctx);
+  texts_ = options_.text.read_all(app_, tokenizer_, checkpoint_.config().n_ctx);
   if (!options_.out.empty() && !packs) {
     throw nash_swarm::Error("--out", "baselines are not stored", "use --method nash_swarm");
   }
@@ -74,7 +75,7 @@ void Job::check_inputs(bool packs) {
   if (packs) check_plan();
   if (options_.calibrates()) {
     if (!packs) quantizer_.emplace(checkpoint_, scope_, options_.seed, pool_);
-    const std::string calibration = gpt2::read_text_file(options_.calibration);
+    const std::string calibration = gpt2::read_text(options_.calibration);
     const gpt2::Encoded encoded = tokenizer_.encode(calibration);
     if (encoded.ids.size() < 2) {
       throw nash_swarm::Error(options_.calibration, "shorter than two tokens",
@@ -200,16 +201,21 @@ void Job::evaluate() {
   const gpt2::Model float_model = gpt2::make_float_model(checkpoint_, false);
   std::vector<const gpt2::Model*> models{&float_model};
   for (const auto& quantized : models_) models.push_back(quantized.model.get());
-  progress_.stage("evaluating", models.size() * text_.scored_tokens);
-  const std::vector<gpt2::Evaluation> evaluations = gpt2::evaluate(
-      models, true, text_, pool_, [this](std::size_t tokens) { progress_.advance(tokens); });
+  std::size_t tokens = 0;
+  for (const gpt2::EvaluationText& text : texts_) tokens += text.scored_tokens;
+  progress_.stage("evaluating", models.size() * tokens);
+  for (gpt2::EvaluationText& text : texts_) {
+    std::vector<gpt2::Evaluation> evaluations = gpt2::evaluate(
+        models, true, text, pool_, [this](std::size_t done) { progress_.advance(done); });
+    report_.texts.push_back({std::move(text), std::move(evaluations.front())});
+    for (std::size_t i = 0; i < models_.size(); ++i) {
+      models_[i].row.evaluations.push_back(std::move(evaluations[i + 1]));
+    }
+  }
   progress_.finish();
-  report_.text = std::move(text_);
-  report_.float_model = evaluations.front();
-  for (std::size_t i = 0; i < models_.size(); ++i) {
-    models_[i].row.evaluation = evaluations[i + 1];
-    models_[i].row.peak_memory_bytes = gpt2::peak_memory_bytes();
-    report_.rows.push_back(models_[i].row);
+  for (gpt2::QuantizedModel& quantized : models_) {
+    quantized.row.peak_memory_bytes = gpt2::peak_memory_bytes();
+    report_.rows.push_back(quantized.row);
   }
 }
 

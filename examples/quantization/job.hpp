@@ -62,7 +62,7 @@ class Job {
   std::vector<nash_swarm::Plan> plans_;
   std::vector<std::int32_t> calibration_;
   std::vector<std::int32_t> held_out_;  // for predictions
-  gpt2::EvaluationText text_;
+  std::vector<gpt2::EvaluationText> texts_;
   std::filesystem::path out_;
   gpt2::Progress progress_;
   std::vector<gpt2::QuantizedModel> models_;

@@ -18,6 +18,10 @@ inline const gpt2::Checkpoint& bundled_checkpoint() {
   return opened;
 }
 
+/// The folders of the bundled models of other families.
+inline const std::filesystem::path bundled_llama = bundled.parent_path() / "wiki-llama";
+inline const std::filesystem::path bundled_opt = bundled.parent_path() / "wiki-opt";
+
 /// What another implementation says of the bundled model.
 inline const nlohmann::json& reference() {
   static const nlohmann::json json =

@@ -132,7 +132,8 @@ class Folder {
 
   /// Writes model.safetensors by hand; the header's length is made even or odd with a space.
   void write_weights(const std::vector<Tensor>& tensors, bool odd = false,
-                     const std::string& prefix = "") const {
+                     const std::string& prefix = "",
+                     const std::string& name = "model.safetensors") const {
     Json header;
     std::string data;
     for (const Tensor& tensor : tensors) {
@@ -147,7 +148,7 @@ class Folder {
     const std::uint64_t length = text.size();
     std::string file(8, '\0');
     std::memcpy(file.data(), &length, 8);
-    write("model.safetensors", file + text + data);
+    write(name, file + text + data);
   }
 
  private:
@@ -179,7 +180,7 @@ TEST_CASE("a config gives the sizes, with the defaults of absent keys") {
   CHECK(config.n_ctx == 5);
   CHECK(config.vocab_size == 11);
   CHECK(config.n_inner == 32);
-  CHECK(config.layer_norm_epsilon == 1e-5f);
+  CHECK(config.norm_epsilon == 1e-5f);
 
   Json other = tiny_config();
   other.erase("n_positions");
@@ -189,7 +190,7 @@ TEST_CASE("a config gives the sizes, with the defaults of absent keys") {
   const gpt2::Config second = gpt2::parse_config(other.dump(), "config.json");
   CHECK(second.n_ctx == 9);
   CHECK(second.n_inner == 20);
-  CHECK(second.layer_norm_epsilon == 0.25f);
+  CHECK(second.norm_epsilon == 0.25f);
 }
 
 TEST_CASE("a config that cannot be run is refused by file and key") {
@@ -199,7 +200,7 @@ TEST_CASE("a config that cannot be run is refused by file and key") {
     const char* problem;
   };
   const Case cases[] = {
-      {"model_type", "llama", "\"llama\" is not supported"},
+      {"model_type", "mamba", "\"mamba\" is not supported"},
       {"activation_function", "relu", "\"relu\" is not supported"},
       {"tie_word_embeddings", false, "false is not supported"},
       {"scale_attn_by_inverse_layer_idx", true, "true is not supported"},
@@ -386,6 +387,54 @@ TEST_CASE("tensors that do not fit the config are refused by name") {
   find(tensors, "h.0.attn.c_attn.weight").shape = {24, 8};  // [out, in] is not how Conv1D lies
   CHECK(contains(open_error(tensors), "has shape [24, 8]"));
   CHECK(contains(open_error(tensors), "asks for [8, 24]"));
+}
+
+TEST_CASE("a checkpoint in shards is the same as in one file") {
+  const std::vector<Tensor> tensors = tiny_tensors(DataType::F16);
+  const Folder whole;
+  whole.write_weights(tensors);
+  const gpt2::Checkpoint expected(whole.path());
+
+  const Folder folder;
+  const auto half = static_cast<std::ptrdiff_t>(tensors.size() / 2);
+  folder.write_weights({tensors.begin(), tensors.begin() + half}, false, "", "a.safetensors");
+  folder.write_weights({tensors.begin() + half, tensors.end()}, true, "", "b.safetensors");
+  Json map;
+  for (std::size_t i = 0; i < tensors.size(); ++i) {
+    map[tensors[i].name] = i < static_cast<std::size_t>(half) ? "a.safetensors" : "b.safetensors";
+  }
+  const auto write_index = [&](const Json& weight_map) {
+    folder.write("model.safetensors.index.json", Json{{"weight_map", weight_map}}.dump());
+  };
+  const auto open = [&] { return error_of([&] { gpt2::Checkpoint opened(folder.path()); }); };
+  write_index(map);
+  CHECK(gpt2::Checkpoint(folder.path()).fingerprint() == expected.fingerprint());
+
+  Json wrong = map;
+  wrong.erase("ln_f.bias");
+  write_index(wrong);
+  CHECK(contains(open(), "ln_f.bias: is in "));
+  wrong["ln_f.bias"] = "a.safetensors";
+  write_index(wrong);
+  CHECK(contains(open(), "ln_f.bias: is in "));
+  wrong = map;
+  wrong["h.9.ln_1.bias"] = "b.safetensors";
+  write_index(wrong);
+  CHECK(contains(open(), "h.9.ln_1.bias: is not in "));
+  wrong["h.9.ln_1.bias"] = "c.safetensors";
+  write_index(wrong);
+  CHECK(contains(open(), "c.safetensors"));
+  wrong["h.9.ln_1.bias"] = "../b.safetensors";
+  write_index(wrong);
+  CHECK(contains(open(), "is no file name"));
+  const std::string text = Json{{"weight_map", map}}.dump();
+  const std::string twice = R"("wte.weight":"b.safetensors",)";
+  folder.write("model.safetensors.index.json", text.substr(0, 15) + twice + text.substr(15));
+  CHECK(contains(open(), "wte.weight: is named twice"));
+  folder.write("model.safetensors.index.json", "{\"weight_map\": ");
+  CHECK(contains(open(), "not valid JSON"));
+  folder.write("model.safetensors.index.json", "{}");
+  CHECK(contains(open(), "has no \"weight_map\""));
 }
 
 TEST_CASE("every file of the folder is needed") {

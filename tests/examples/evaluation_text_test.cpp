@@ -1,4 +1,5 @@
 #include "gpt2/evaluation_text.hpp"
+#include "gpt2/text_file.hpp"
 
 #include <doctest/doctest.h>
 
@@ -172,4 +173,24 @@ TEST_CASE("a text file is read as it is, or named with what is wrong") {
   CHECK(contains(message(folder.path()), folder.path().string() + ": "));
   write_text(folder / "empty", "");
   CHECK(contains(message(folder / "empty"), (folder / "empty").string() + ": "));
+}
+
+TEST_CASE("a text of JSON lines is its texts, and a broken line is named by its number") {
+  const TemporaryFolder folder;
+  const auto text_of = [&](const std::string& lines) {
+    write_text(folder / "c4.jsonl", lines);
+    return gpt2::read_text(folder / "c4.jsonl");
+  };
+  const auto message = [&](const std::string& lines) {
+    return message_of([&] { text_of(lines); });
+  };
+  CHECK(text_of("{\"text\": \"a\\nb\", \"url\": \"u\"}\n\n{\"text\": \"\\u00e9\"}") ==
+        "a\nb\n\n\xc3\xa9");
+  CHECK(contains(message("{\"text\": \"a\"}\n{\"text\": "), "c4.jsonl, line 2: is not valid JSON"));
+  CHECK(contains(message("{\"text\": \"a\"}\n\n{\"url\": \"\"}\n"),
+                 "c4.jsonl, line 3: has no \"text\""));
+  CHECK(contains(message("{\"text\": 1}"), "line 1: has no \"text\""));
+  CHECK(contains(message("[]"), "line 1: has no \"text\""));
+  write_text(folder / "plain", "{\"text\": 1}");
+  CHECK(gpt2::read_text(folder / "plain") == "{\"text\": 1}");
 }

@@ -93,7 +93,7 @@ struct PackedExample {
     gpt2::Config config;
     config.n_embd = 64;
     config.n_layer = 2;
-    config.n_head = 4;
+    config.n_head = config.n_head_kv = 4;
     config.n_ctx = 32;
     config.vocab_size = 400;
     config.n_inner = 256;

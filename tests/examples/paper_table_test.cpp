@@ -11,6 +11,7 @@
 
 #include "examples/tiny_model.hpp"
 #include "gpt2/evaluation_text.hpp"
+#include "gpt2/text_file.hpp"
 #include "io/support.hpp"
 
 namespace {
@@ -64,7 +65,7 @@ TEST_CASE("paper table: rows, sizes, what is scored, and nothing left behind") {
   const TemporaryFolder folder;
   const fs::path text = folder / "text.txt";
   write_text(text,
-             gpt2::read_text_file(fs::path(NASH_SWARM_EXAMPLE_DATA) / "valid.txt").substr(0, 3000) +
+             gpt2::read_text(fs::path(NASH_SWARM_EXAMPLE_DATA) / "valid.txt").substr(0, 3000) +
                  "\nshort\n");
   const std::vector<std::string> folders{nash_swarm::test::tiny_model().string()};
   nash_swarm::ThreadPool pool(2);
@@ -89,7 +90,7 @@ TEST_CASE("paper table: rows, sizes, what is scored, and nothing left behind") {
   for (const gpt2::PaperRow& row : table.rows) {
     CHECK(row.row.matrix_weights == 1024 * 128);
     CHECK(row.change.percent ==
-          doctest::Approx(100.0 * (row.row.evaluation->loss / table.float_model.loss - 1.0)));
+          doctest::Approx(100.0 * (row.row.evaluation()->loss / table.float_model.loss - 1.0)));
     CHECK(row.change.low < row.change.percent);
     CHECK(row.change.percent < row.change.high);
     CHECK(row.unpadded_change.percent != row.change.percent);

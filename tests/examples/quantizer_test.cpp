@@ -17,6 +17,7 @@
 #include "gpt2/packed.hpp"
 #include "gpt2/report.hpp"
 #include "gpt2/rows.hpp"
+#include "gpt2/text_file.hpp"
 #include "gpt2/tokenizer.hpp"
 #include "io/support.hpp"
 #include "support/random_matrix.hpp"
@@ -48,7 +49,7 @@ const gpt2::Tokenizer& tokenizer() {
 
 /// The first bytes of the bundled held-out text.
 std::string some_text(std::size_t bytes) {
-  return gpt2::read_text_file(fs::path(NASH_SWARM_EXAMPLE_DATA) / "valid.txt").substr(0, bytes);
+  return gpt2::read_text(fs::path(NASH_SWARM_EXAMPLE_DATA) / "valid.txt").substr(0, bytes);
 }
 
 /// A quantizer that has seen one short window.
@@ -255,19 +256,20 @@ TEST_CASE("report: the keys of the schema, and sizes that add up to the file on 
   report.model = "wiki-gpt2";
   report.parameters = tiny_checkpoint().parameter_count();
   report.matrix_weights = 1;
-  report.text = gpt2::full_protocol(tokenizer(), some_text(1000), "valid.txt", 64, 64, 64);
+  const gpt2::EvaluationText text =
+      gpt2::full_protocol(tokenizer(), some_text(1000), "valid.txt", 64, 64, 64);
   const gpt2::Model float_model = gpt2::make_float_model(tiny_checkpoint(), false);
   const gpt2::Model* const models[] = {&float_model, quantized.model.get()};
-  const auto evaluations = gpt2::evaluate(models, true, *report.text, pool);
-  report.float_model = evaluations[0];
-  quantized.row.evaluation = evaluations[1];
+  const auto evaluations = gpt2::evaluate(models, true, text, pool);
+  report.texts.push_back({text, evaluations[0]});
+  quantized.row.evaluations.push_back(evaluations[1]);
   report.rows.push_back(quantized.row);
   report.rows.push_back(
       gpt2::run_baseline(tiny_checkpoint(), Scope::lm_head, gpt2::rtn(4, 64), false, pool).row);
   gpt2::write_report(report, folder / "report.json");
 
   const auto json = nlohmann::json::parse(read_text(folder / "report.json"));
-  CHECK(keys_of(json) == Keys{"model", "text", "float", "without", "rows"});
+  CHECK(keys_of(json) == Keys{"model", "text", "float", "without", "rows", "further_texts"});
   CHECK(keys_of(json["model"]) == Keys{"name", "parameters", "matrix_weights", "float32_bytes"});
   CHECK(keys_of(json["text"]) == Keys{"file", "protocol", "context", "stride", "scored_tokens"});
   CHECK(keys_of(json["float"]) == Keys{"loss", "perplexity"});

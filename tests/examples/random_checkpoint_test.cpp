@@ -31,7 +31,7 @@ Config small_config() {
   Config config;
   config.n_embd = 96;
   config.n_layer = 2;
-  config.n_head = 4;
+  config.n_head = config.n_head_kv = 4;
   config.n_ctx = 48;
   config.vocab_size = 2000;
   config.n_inner = 384;
@@ -89,7 +89,7 @@ TEST_CASE("random checkpoint: it loads, and its loss is near that of a uniform g
   const gpt2::LoadedModel loaded = gpt2::load_model(folder / "model", true, pool);
   CHECK(loaded.name == "model");
   CHECK(loaded.config.n_layer == 2);
-  CHECK(loaded.config.layer_norm_epsilon == 1e-5f);
+  CHECK(loaded.config.norm_epsilon == 1e-5f);
 
   std::vector<std::int32_t> tokens = loaded.tokenizer.encode("Made-up words, many of them.").ids;
   REQUIRE(tokens.size() > 8);

@@ -26,8 +26,8 @@ ReportRow row(const std::string& method, std::optional<std::size_t> group, doubl
   made.group = group;
   made.matrix_weights = 8000;
   made.matrix_bytes = static_cast<std::uint64_t>(std::lround(1000.0 * bits));
-  made.evaluation.emplace();
-  made.evaluation->kld = kld;
+  made.evaluations.emplace_back();
+  made.evaluations.back().kld = kld;
   return made;
 }
 

@@ -2,6 +2,8 @@
 
 #include <cstddef>
 #include <filesystem>
+#include <map>
+#include <string>
 
 #include <nash_swarm/core/thread_pool.hpp>
 
@@ -18,7 +20,7 @@ inline std::filesystem::path write_tiny_model(const std::filesystem::path& folde
   gpt2::Config config = gpt2::published_config("124M");
   config.n_embd = 128;
   config.n_layer = layers;
-  config.n_head = 4;
+  config.n_head = config.n_head_kv = 4;
   config.n_ctx = 64;
   config.vocab_size = 1024;
   config.n_inner = 512;
@@ -37,6 +39,25 @@ inline const std::filesystem::path& tiny_model() {
 inline const gpt2::Checkpoint& tiny_checkpoint() {
   static const gpt2::Checkpoint opened(tiny_model());
   return opened;
+}
+
+/// Checkpoints of a family with a single layer and random weights: 1,024 tokens, a context of 64.
+inline const gpt2::Checkpoint& tiny_checkpoint(const std::string& family) {
+  if (family == "gpt2") return tiny_checkpoint();
+  static const TemporaryFolder folder;
+  static std::map<std::string, gpt2::Checkpoint> opened;
+  const auto found = opened.find(family);
+  if (found != opened.end()) return found->second;
+  const std::string config =
+      family == "llama"
+          ? R"({"model_type": "llama", "hidden_size": 96, "intermediate_size": 160,
+                "num_hidden_layers": 1, "num_attention_heads": 6, "num_key_value_heads": 2,
+                "max_position_embeddings": 64, "vocab_size": 1024, "hidden_act": "silu"})"
+          : R"({"model_type": "opt", "hidden_size": 96, "ffn_dim": 160, "num_hidden_layers": 1,
+                "num_attention_heads": 6, "max_position_embeddings": 64, "vocab_size": 1024})";
+  ThreadPool pool(1);
+  gpt2::write_random_checkpoint(config, folder / family, 1, pool);
+  return opened.try_emplace(family, folder / family).first->second;
 }
 
 /// Progress that nobody watches.

@@ -1,0 +1,165 @@
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <filesystem>
+#include <fstream>
+#include <numeric>
+#include <span>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include <nash_swarm/core/error.hpp>
+#include <nash_swarm/core/thread_pool.hpp>
+
+#include "examples/bundled_model.hpp"
+#include "gpt2/config.hpp"
+#include "gpt2/family.hpp"
+#include "gpt2/loss.hpp"
+#include "gpt2/model.hpp"
+
+namespace {
+
+using gpt2::FloatMatrix;
+using gpt2::Model;
+using nash_swarm::ThreadPool;
+using nash_swarm::test::bundled_llama;
+using nash_swarm::test::bundled_opt;
+using Ids = std::vector<std::int32_t>;
+
+nlohmann::json reference_of(const std::filesystem::path& folder) {
+  return nlohmann::json::parse(std::ifstream(folder / "reference.json"));
+}
+
+/// "" for a config that is read, else the message.
+std::string refusal(nlohmann::json config, const char* key, const nlohmann::json& value) {
+  config[key] = value;
+  try {
+    gpt2::parse_config(config.dump(), "config.json");
+  } catch (const nash_swarm::Error& error) {
+    return error.what();
+  }
+  return "";
+}
+
+nlohmann::json config_of(const std::filesystem::path& folder) {
+  return nlohmann::json::parse(std::ifstream(folder / "config.json"));
+}
+
+}  // namespace
+
+TEST_CASE("families: logits and losses of the bundled LLaMA and OPT equal the reference") {
+  ThreadPool pool(2);
+  for (const auto& folder : {bundled_llama, bundled_opt}) {
+    CAPTURE(folder);
+    const nlohmann::json reference = reference_of(folder);
+    const gpt2::Checkpoint checkpoint(folder);
+    checkpoint.check_finite(pool);
+    const Model model = gpt2::make_float_model(checkpoint, false);
+    const Ids ids = reference.at("valid_first_1280_ids").get<Ids>();
+    const FloatMatrix hidden = gpt2::hidden_states(model, ids, 5, pool);
+    Ids targets(ids.begin() + 1, ids.end());
+    targets.push_back(0);  // not scored
+    const std::vector<double> losses = gpt2::token_losses(model, hidden.view(), targets, pool);
+
+    const auto first = reference.at("first_window_nll").get<std::vector<double>>();
+    REQUIRE(first.size() == 255);
+    double sum = 0.0;
+    for (std::size_t i = 0; i < losses.size(); ++i) {
+      if (i % 256 != 255) sum += losses[i];
+      if (i < 255) CHECK(losses[i] == doctest::Approx(first[i]).epsilon(1e-4));
+    }
+    CHECK(sum / (5 * 255) ==
+          doctest::Approx(
+              reference.at("mean_nll_of_5_windows_of_256_each_token_after_the_first").get<double>())
+              .epsilon(1e-4));
+
+    FloatMatrix logits(1, model.config.vocab_size);
+    model.token_embedding->logits(hidden.view().slice(0, 255, 256), logits.view(), pool);
+    const auto expected =
+        reference.at("last_logits_first_16_of_window_0").get<std::vector<double>>();
+    for (std::size_t i = 0; i < expected.size(); ++i) {
+      CHECK(static_cast<double>(logits.view()(0, i)) == doctest::Approx(expected[i]).epsilon(1e-4));
+    }
+  }
+}
+
+TEST_CASE("families: generation with a key-value cache equals the full pass") {
+  ThreadPool pool(2);
+  for (const auto& folder : {bundled_llama, bundled_opt}) {
+    CAPTURE(folder);
+    const Ids all = reference_of(folder).at("valid_first_1280_ids").get<Ids>();
+    const std::span<const std::int32_t> tokens = std::span(all).first(24);
+    const Model model = gpt2::make_float_model(gpt2::Checkpoint(folder), false);
+    const FloatMatrix full = gpt2::hidden_states(model, tokens, 1, pool);
+    gpt2::KeyValueCache cache(model.config, 24);
+    gpt2::hidden_states(model, tokens.first(10), cache, pool);
+    for (std::size_t token = 10; token < 24; ++token) {
+      const FloatMatrix one = gpt2::hidden_states(model, tokens.subspan(token, 1), cache, pool);
+      for (std::size_t k = 0; k < one.columns(); ++k) {
+        CHECK(std::fabs(one.view()(0, k) - full.view()(token, k)) < 1e-4f);
+      }
+    }
+  }
+}
+
+TEST_CASE("families: options that are not computed are refused by file and key") {
+  CHECK(refusal(config_of(bundled_llama), "hidden_act", "silu").empty());
+  for (const auto& [key, value] : std::vector<std::pair<const char*, nlohmann::json>>{
+           {"hidden_act", "gelu"},
+           {"attention_bias", true},
+           {"mlp_bias", true},
+           {"rope_scaling", {{"rope_type", "llama3"}, {"factor", 8.0}}},
+           {"rope_parameters", {{"rope_type", "yarn"}}},
+           {"sliding_window", 4096},
+           {"head_dim", 48},
+           {"partial_rotary_factor", 0.5},
+           {"num_key_value_heads", 4},
+           {"num_attention_heads", 64},  // heads of 3 channels
+           {"num_attention_heads", 7},
+           {"hidden_size", "wide"},
+           {"rope_theta", -1.0},
+           {"tie_word_embeddings", "no"}}) {
+    const std::string name = key;
+    CAPTURE(name);
+    CAPTURE(value);
+    const std::string message = refusal(config_of(bundled_llama), key, value);
+    CHECK(message.find("config.json: \"") == 0);
+    CHECK(message.find(name) != std::string::npos);
+  }
+  CHECK(refusal(config_of(bundled_opt), "do_layer_norm_before", true).empty());
+  for (const auto& [key, value] :
+       std::vector<std::pair<const char*, nlohmann::json>>{{"do_layer_norm_before", false},
+                                                           {"activation_function", "gelu"},
+                                                           {"word_embed_proj_dim", 96},
+                                                           {"enable_bias", false},
+                                                           {"tie_word_embeddings", false},
+                                                           {"_remove_final_layer_norm", true}}) {
+    const std::string name = key;
+    CAPTURE(name);
+    CHECK(refusal(config_of(bundled_opt), key, value).find("config.json: \"" + name) == 0);
+  }
+  const std::string unknown = refusal(config_of(bundled_llama), "model_type", "mamba");
+  CHECK(unknown.find("\"model_type\": \"mamba\" is not supported; use a model of one of gpt2, "
+                     "llama, opt") != std::string::npos);
+  CHECK(refusal(config_of(bundled_llama), "rope_scaling", {{"rope_type", "default"}}).empty());
+}
+
+TEST_CASE("families: matrices that read the same input are known as such") {
+  const gpt2::Config config = gpt2::parse_config(config_of(bundled_llama).dump(), "config.json");
+  const std::vector<gpt2::MatrixShape> shapes = gpt2::matrix_shapes(config);
+  REQUIRE(shapes.size() == 4 * 7 + 2);
+  const auto input = [&](const std::string& name) {
+    return std::find_if(shapes.begin(), shapes.end(),
+                        [&](const gpt2::MatrixShape& shape) { return shape.name == name; })
+        ->input;
+  };
+  CHECK(input("layers.1.self_attn.q_proj") == input("layers.1.self_attn.v_proj"));
+  CHECK(input("layers.1.mlp.gate_proj") == input("layers.1.mlp.up_proj"));
+  CHECK(input("layers.1.self_attn.q_proj") != input("layers.1.mlp.gate_proj"));
+  CHECK(input("layers.1.self_attn.q_proj") != input("layers.2.self_attn.q_proj"));
+  CHECK(input("embed_tokens") != input("lm_head"));
+}
