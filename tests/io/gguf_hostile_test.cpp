@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <set>
 #include <string>
 #include <utility>
@@ -41,8 +42,7 @@ GgufText small_gguf() {
 }
 
 /// The message after one change of a good file.
-template <class Change>
-std::string changed(Change&& change) {
+std::string changed(const std::function<void(GgufText&)>& change) {
   GgufText text = small_gguf();
   change(text);
   const std::string message = gguf_refusal(text.whole());
@@ -140,10 +140,10 @@ TEST_CASE("GGUF alignments that are none") {
 }
 
 TEST_CASE("GGUF tensors that cannot be") {
-  const auto tensor = [](auto&& change) {
+  using Tensor = GgufText::Tensor;
+  const auto tensor = [](const std::function<void(Tensor&)>& change) {
     return changed([&](GgufText& text) { change(text.tensors[0]); });
   };
-  using Tensor = GgufText::Tensor;
   CHECK(contains(tensor([](Tensor& t) { t.name = ""; }), "empty"));
   CHECK(contains(tensor([](Tensor& t) { t.dimensions = {1, 1, 1, 1, 1}; }), "5 dimensions"));
   CHECK(contains(tensor([](Tensor& t) { t.dimensions = {2, 0}; }), "'t' has a dimension of 0"));

@@ -1,0 +1,50 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <nash_swarm/calibration/matrix_calibration.hpp>
+#include <nash_swarm/core/thread_pool.hpp>
+
+namespace gguf {
+
+/// A matrix [out, in] of a GGUF file whose type is to be chosen. Refers to what it is given.
+struct Matrix {
+  std::string name;  ///< as in the GGUF file
+  std::size_t out_features = 0;
+  std::size_t in_features = 0;
+  /// Reads rows from `first` on, as many as fill `rows` [count · in].
+  std::function<void(std::size_t first, std::span<float> rows)> read;
+  /// What is known of how errors harm the model; nullptr: nothing.
+  const nash_swarm::MatrixCalibration* calibration = nullptr;
+  /// [in] mean squares of the inputs, if llama-quantize is given an imatrix of them; may be empty.
+  std::span<const float> imatrix;
+};
+
+/// What a matrix takes and loses if all of it is stored in one type.
+struct TypeLoss {
+  std::string_view type;  ///< as in the table of GGUF types
+  std::uint64_t bytes;
+  double loss;
+};
+
+/// What a matrix takes and loses in every type that its rows can have: F16, BF16 and those of
+/// `block_schemes`, unless a row is not made of whole blocks, as in llama.cpp.
+///
+/// With gradients the loss is in nats: ½ Σ share · eᵀHe over the errors e of the rows, as in
+/// matrix_payoff. With moments of the inputs alone it is the squared error of the output relative
+/// to the output, as there. With neither it is the squared error, under the imatrix if there is
+/// one, relative to the mean square of the weights, times their number, so that any weight's
+/// relative error matters alike. Of a large matrix evenly spaced rows are rounded, so many that the
+/// ratio of error to weight is known to about a percent; with gradients their ratio is applied to
+/// all rows as they count.
+/// @throws nash_swarm::Error naming the matrix for NaN or infinity in a row that is read, and for
+///   a calibration or imatrix of another shape
+std::vector<TypeLoss> type_losses(const Matrix& matrix, nash_swarm::ThreadPool& pool);
+
+}  // namespace gguf
