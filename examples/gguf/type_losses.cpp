@@ -70,14 +70,13 @@ struct SampledRows {
   std::vector<float> weights;
 };
 
-SampledRows sample_rows(const Matrix& matrix) {
-  // Bounds of the time: weights that are rounded, and products of errors with moments.
-  constexpr std::size_t most_weights = std::size_t{1} << 20;
-  constexpr std::size_t most_products = std::size_t{1} << 31;
+SampledRows sample_rows(const Matrix& matrix, std::size_t sampled_weights) {
   constexpr std::size_t fewest_rows = 64;
+  // From so many channels on, products with moments take longer than rounding.
+  constexpr std::size_t costly_channels = 2048;
   const std::size_t in = matrix.in_features;
-  std::size_t count = most_weights / in;
-  if (matrix.calibration != nullptr) count = std::min(count, most_products / in / in);
+  std::size_t count = sampled_weights / in;
+  if (matrix.calibration != nullptr && in > costly_channels) count = count * costly_channels / in;
   count = std::min(std::max(count, fewest_rows), matrix.out_features);
   SampledRows sample;
   sample.weights.resize(count * in);
@@ -226,10 +225,11 @@ double cost_of_matrix(const Matrix& matrix, const std::vector<std::vector<double
 
 }  // namespace
 
-std::vector<TypeLoss> type_losses(const Matrix& matrix, ThreadPool& pool) {
+std::vector<TypeLoss> type_losses(const Matrix& matrix, ThreadPool& pool,
+                                  std::size_t sampled_weights) {
   check(matrix);
   const std::vector<Candidate> candidates = candidates_for(matrix.in_features);
-  const SampledRows sample = sample_rows(matrix);
+  const SampledRows sample = sample_rows(matrix, sampled_weights);
   const std::vector<std::vector<float>> errors = errors_of(matrix, sample, candidates, pool);
   const std::vector<std::vector<double>> costs = channel_costs(matrix);
   const auto place = [&](std::size_t i) { return sample.place[i]; };

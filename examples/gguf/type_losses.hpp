@@ -40,11 +40,13 @@ struct TypeLoss {
 /// matrix_payoff. With moments of the inputs alone it is the squared error of the output relative
 /// to the output, as there. With neither it is the squared error, under the imatrix if there is
 /// one, relative to the mean square of the weights, times their number, so that any weight's
-/// relative error matters alike. Of a large matrix evenly spaced rows are rounded, so many that the
-/// ratio of error to weight is known to about a percent; with gradients their ratio is applied to
-/// all rows as they count.
+/// relative error matters alike. Of a large matrix only evenly spaced rows are rounded, and their
+/// ratio of error to weight is taken for that of all rows.
+/// @param sampled_weights about so many are rounded, fewer where products with moments would take
+///   longer; at least 64 rows
 /// @throws nash_swarm::Error naming the matrix for NaN or infinity in a row that is read, and for
 ///   a calibration or imatrix of another shape
-std::vector<TypeLoss> type_losses(const Matrix& matrix, nash_swarm::ThreadPool& pool);
+std::vector<TypeLoss> type_losses(const Matrix& matrix, nash_swarm::ThreadPool& pool,
+                                  std::size_t sampled_weights = std::size_t{1} << 20);
 
 }  // namespace gguf
