@@ -34,8 +34,8 @@ float nearest_integer(float value) {
 constexpr std::array<std::int8_t, 16> iq4_levels{-127, -104, -83, -65, -49, -35, -22, -10,
                                                  1,    13,   25,  38,  53,  69,  89,  113};
 
-/// The nearest level to every multiple of a half from -128 to 127.5, which is where the middles
-/// between levels lie; exact for what lies above the multiple and below the next.
+/// The nearest levels to numbers from -128 on, in steps of a half: the middles between levels are
+/// multiples of it.
 constexpr std::array<std::int8_t, 512> nearest_iq4 = [] {
   std::array<std::int8_t, 512> nearest{};
   std::size_t level = 0;
