@@ -95,10 +95,10 @@ std::vector<std::vector<float>> errors_of(const Matrix& matrix, const SampledRow
 
 /// The loss of errors that cost as much as the weights would, channels taken apart.
 double loss_of_weights(const Matrix& matrix, const ErrorCost& cost) {
-  if (matrix.calibration == nullptr) {
-    return static_cast<double>(matrix.out_features) * static_cast<double>(matrix.in_features);
+  if (matrix.calibration != nullptr && matrix.calibration->has_gradients()) {
+    return 0.5 * cost.diagonal_of_weights();
   }
-  return matrix.calibration->has_gradients() ? 0.5 * cost.diagonal_of_weights() : 1.0;
+  return static_cast<double>(matrix.out_features) * static_cast<double>(matrix.in_features);
 }
 
 }  // namespace

@@ -22,11 +22,13 @@ struct TypeLoss {
 /// `block_schemes`, unless a row is not made of whole blocks, as in llama.cpp.
 ///
 /// With gradients the loss is in nats: ½ Σ share · eᵀHe over the errors e of the rows, as in
-/// matrix_payoff. With moments of the inputs alone it is the squared error of the output relative
-/// to the output, as there. With neither it is the squared error, under the imatrix if there is
-/// one, relative to the mean square of the weights, times their number, so that any weight's
-/// relative error matters alike. Of a large matrix only evenly spaced rows are rounded, and their
-/// ratio of error to weight is taken for that of all rows.
+/// matrix_payoff. Without, it is the squared error relative to the weights, both under the moments
+/// of the inputs or else the imatrix, times the number of weights, so that any weight's relative
+/// error matters alike. (If instead any matrix's did, as in matrix_payoff, the bundled model's KLD
+/// at 3.44 bits would be .133, against .052 with Q3_K for all and .027 with gradients.)
+///
+/// Of a large matrix only evenly spaced rows are rounded, and their ratio of error to weight is
+/// taken for that of all rows.
 /// @param sampled_weights about so many are rounded, fewer where products with moments would take
 ///   longer; at least 64 rows
 /// @throws nash_swarm::Error naming the matrix for NaN or infinity in a row that is read, and for

@@ -93,7 +93,7 @@ std::vector<float> rounding_errors(const std::vector<float>& weights, std::size_
   return errors;
 }
 
-/// What two vectors are under the moments of a group.
+/// What an error costs under the moments of a group.
 double quadratic_form(const GroupMoment& moment, std::span<const float> error) {
   double sum = 0.0;
   for (std::size_t a = 0; a < error.size(); ++a) {
@@ -176,7 +176,7 @@ TEST_CASE("with gradients losses of GGUF types are the quadratic form of the err
     }
     CHECK(loss_of(losses, type)->loss == doctest::Approx(expected).epsilon(1e-4));
   }
-  // Moments of the inputs alone: the error of the output, relative to the output.
+  // Moments of the inputs alone: the error of the output, relative to the output, by weights.
   const MatrixCalibration inputs_alone(inputs);
   matrix.calibration = &inputs_alone;
   const std::vector<float> errors = rounding_errors(weights, in, "Q4_0");
@@ -190,7 +190,7 @@ TEST_CASE("with gradients losses of GGUF types are the quadratic form of the err
     }
   }
   CHECK(loss_of(type_losses(matrix, pool), "Q4_0")->loss ==
-        doctest::Approx(error / output).epsilon(1e-4));
+        doctest::Approx(error / output * static_cast<double>(weights.size())).epsilon(1e-4));
 }
 
 TEST_CASE("losses of GGUF types from sampled rows are near those from all") {
