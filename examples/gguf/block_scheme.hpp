@@ -31,7 +31,7 @@ struct BlockScheme {
   int lowest;             ///< level
   int highest;            ///< level
   Levels levels;
-  bool minimum;     ///< parts have one, not above 0
+  bool minimum;     ///< parts have one
   int scale_steps;  ///< where a block has parts, their scales are integers in [-steps, steps), or
                     ///< in [0, steps] beside a minimum, which is stored alike, times one number of
                     ///< the block; that one is of half precision, as are scales of blocks of one

@@ -41,7 +41,8 @@ TypePlan plan_types(const std::vector<TensorTypes>& tensors, std::uint64_t budge
 /// The plan as `llama-quantize --tensor-type-file` takes it (tools/quantize/quantize.cpp): a line
 /// `expression=type` for every tensor, where the regular expression matches its name and no other,
 /// but for characters that the program would change or cut at (capitals, '=', spaces): there any
-/// character matches. Types beside the plan's follow the type that llama-quantize is told.
+/// character matches. llama-quantize heeds the lines only if it is told a quantized type, which
+/// tensors beside the plan's then have.
 std::string tensor_type_lines(const TypePlan& plan);
 
 /// Writes these lines to a file that was opened before the work, and commits it.
