@@ -1,6 +1,8 @@
 #include "block_scheme.hpp"
 
 #include <array>
+#include <bit>
+#include <cstdint>
 
 namespace gguf {
 namespace {
@@ -23,15 +25,30 @@ constexpr std::array<BlockScheme, 12> schemes{{
     {"Q2_K", 16, 0, 3, uniform, true, 15, Fit::always, Emphasis::magnitude},
 }};
 
-constexpr bool parts_make_blocks() {
+/// Bits of a number with so many values.
+constexpr std::uint32_t bits_for(int values) {
+  return static_cast<std::uint32_t>(std::bit_width(static_cast<unsigned>(values - 1)));
+}
+
+/// What a block of a scheme takes: its levels, its scales (and minima), and their units.
+constexpr std::uint32_t bits_of_block(const BlockScheme& scheme, std::uint32_t weights) {
+  const int levels = scheme.levels == Levels::iq4 ? 16 : scheme.highest - scheme.lowest + 1;
+  const auto parts = static_cast<std::uint32_t>(weights / scheme.part);
+  const int scales = scheme.minimum ? scheme.scale_steps + 1 : 2 * scheme.scale_steps;
+  const std::uint32_t part_bits = scheme.scale_steps == 0 ? 0 : parts * bits_for(scales);
+  return weights * bits_for(levels) + (scheme.minimum ? 2 : 1) * (part_bits + 16);
+}
+
+constexpr bool schemes_fill_their_blocks() {
   for (const BlockScheme& scheme : schemes) {
     const nash_swarm::GgufType* const type = nash_swarm::gguf_type_named(scheme.name);
     if (type == nullptr || type->block_weights % scheme.part != 0) return false;
     if ((scheme.scale_steps == 0) != (type->block_weights == scheme.part)) return false;
+    if (bits_of_block(scheme, type->block_weights) != 8 * type->block_bytes) return false;
   }
   return true;
 }
-static_assert(parts_make_blocks());
+static_assert(schemes_fill_their_blocks());
 
 }  // namespace
 

@@ -88,7 +88,6 @@ TEST_CASE("rounding to GGUF types errs as much as ggml does") {
 }
 
 TEST_CASE("what a GGUF type can hold is kept") {
-  // Scales of powers of two, and levels of every type: nothing is left to round.
   const auto kept = [](std::string_view type, const std::vector<float>& row) {
     std::vector<float> out(row.size());
     round_row(*block_scheme(type), row, {}, out);
@@ -98,15 +97,40 @@ TEST_CASE("what a GGUF type can hold is kept") {
   for (std::size_t k = 0; k < 256; ++k) integers[k] = 0.5f * (static_cast<float>(k % 16) - 8.0f);
   CHECK(kept("Q4_0", integers));
   CHECK(kept("Q4_1", integers));
+  CHECK(kept("Q5_0", integers));
   CHECK_FALSE(kept("Q2_K", integers));
-  std::vector<float> iq4(256);
-  const std::vector<float> levels{-127, -104, -83, -65, -49, -35, -22, -10,
-                                  1,    13,   25,  38,  53,  69,  89,  113};
-  for (std::size_t k = 0; k < 256; ++k) iq4[k] = 0.25f * levels[k % 16];
-  CHECK(kept("IQ4_NL", iq4));
-  CHECK(kept("IQ4_XS", iq4));
   for (const BlockScheme& scheme : gguf::block_schemes()) {
     CHECK(kept(scheme.name, std::vector<float>(256)));
+  }
+}
+
+TEST_CASE("parts of a GGUF block have scales and minima of their own") {
+  const std::vector<int> iq4{-127, -104, -83, -65, -49, -35, -22, -10,
+                             1,    13,   25,  38,  53,  69,  89,  113};
+  for (const BlockScheme& scheme : gguf::block_schemes()) {
+    if (scheme.scale_steps == 0) continue;
+    CAPTURE(scheme.name);
+    const int levels = scheme.highest - scheme.lowest + 1;
+    const int part = static_cast<int>(scheme.part);
+    const int parts = 256 / part;
+    std::vector<float> row;
+    for (int p = 0; p < parts; ++p) {
+      const int scale = scheme.scale_steps - p * scheme.scale_steps / parts;
+      const int minimum = scheme.minimum ? scheme.scale_steps - (p + 1) % parts : 0;
+      for (int k = 0; k < part; ++k) {
+        const int level = scheme.levels == gguf::Levels::iq4
+                              ? iq4[static_cast<std::size_t>(k % 16)]
+                              : scheme.lowest + k * std::max(1, levels / part) % levels;
+        row.push_back(static_cast<float>(scale * level - minimum));
+      }
+    }
+    std::vector<float> out(row.size());
+    round_row(scheme, row, {}, out);
+    CHECK(out == row);
+    // With another largest scale the others are no multiples of their unit.
+    for (std::size_t k = 0; k < scheme.part; ++k) row[k] *= 1.03f;
+    round_row(scheme, row, {}, out);
+    CHECK(out != row);
   }
 }
 
