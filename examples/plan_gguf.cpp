@@ -1,0 +1,92 @@
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <nash_swarm/core/thread_pool.hpp>
+#include <nash_swarm/io/atomic_file.hpp>
+#include <nash_swarm/io/gguf_reader.hpp>
+#include <nash_swarm/io/printable_name.hpp>
+
+#include "command_line.hpp"
+#include "gguf/model_matrices.hpp"
+#include "gguf/type_losses.hpp"
+#include "gguf/type_plan.hpp"
+
+/// Chooses the type of every tensor of a GGUF model, for llama-quantize.
+
+namespace {
+
+struct Options {
+  std::string model;
+  std::string imatrix;
+  double bits = 4.5;
+  std::string plan_out;
+  std::size_t threads = 0;
+
+  void add_to(CLI::App& app) {
+    app.add_option("--model", model, "GGUF file of F32, F16 or BF16")->required();
+    app.add_option("--imatrix", imatrix, "GGUF file of llama-imatrix, for llama-quantize as well");
+    app.add_option("--bits", bits,
+                   "Bits per weight of the tensors that are quantized, scales "
+                   "included")
+        ->check(CLI::Range(1.0, 16.0))
+        ->capture_default_str();
+    app.add_option("--plan-out", plan_out, "File to write for llama-quantize --tensor-type-file")
+        ->required();
+    app.add_option("--threads", threads, "Threads (all cores)")->check(CLI::PositiveNumber);
+  }
+};
+
+void print(const gguf::TypePlan& plan, std::uint64_t weights) {
+  for (const gguf::TensorChoice& tensor : plan.tensors) {
+    std::printf("%-36s %-7s %14llu bytes, loss %.4g\n",
+                nash_swarm::printable(tensor.tensor).c_str(),
+                std::string(tensor.choice.type).c_str(),
+                static_cast<unsigned long long>(tensor.choice.bytes), tensor.choice.loss);
+  }
+  const nash_swarm::Certificate& c = plan.certificate;
+  std::printf(
+      "%zu tensors, %llu of %llu bytes, %.3f bits per weight, loss %.6g, no plan below %.6g (gap "
+      "%.3g %%), largest gain by one tensor's change %.3g\n",
+      c.players, static_cast<unsigned long long>(c.bytes),
+      static_cast<unsigned long long>(c.budget),
+      8.0 * static_cast<double>(c.bytes) / static_cast<double>(weights), c.loss, c.lower_bound,
+      100 * c.gap, c.epsilon);
+}
+
+void run(const Options& options) {
+  const nash_swarm::GgufFile model(options.model);
+  std::optional<nash_swarm::GgufFile> imatrix;
+  if (!options.imatrix.empty()) imatrix.emplace(options.imatrix);
+  nash_swarm::AtomicFile file(options.plan_out);  // what cannot be written is known before the work
+  nash_swarm::ThreadPool pool(options.threads);
+  std::uint64_t weights = 0;
+  std::vector<gguf::TensorTypes> tensors;
+  for (gguf::Matrix& matrix : gguf::quantizable_matrices(model)) {
+    std::vector<float> squares;
+    if (imatrix) squares = gguf::mean_squares(*imatrix, matrix.name);
+    matrix.imatrix = squares;
+    tensors.push_back({matrix.name, gguf::type_losses(matrix, pool)});
+    weights += std::uint64_t{matrix.out_features} * matrix.in_features;
+    model.release(model.at(matrix.name));
+  }
+  const auto budget = static_cast<std::uint64_t>(options.bits * static_cast<double>(weights) / 8);
+  const gguf::TypePlan plan = gguf::plan_types(tensors, budget, pool);
+  print(plan, weights);
+  gguf::write_tensor_types(file, plan);
+  std::printf("llama-quantize%s --tensor-type-file %s %s OUT.gguf Q4_K\n",
+              options.imatrix.empty() ? "" : (" --imatrix " + options.imatrix).c_str(),
+              options.plan_out.c_str(), options.model.c_str());
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app("Chooses the type of every tensor of a GGUF model, for llama-quantize", "plan_gguf");
+  Options options;
+  options.add_to(app);
+  return run_program(app, argc, argv, [&] { run(options); });
+}
