@@ -27,7 +27,7 @@ class ThreadPool {
     if (threads == 0) threads = std::max<std::size_t>(1, std::thread::hardware_concurrency());
     workers_.reserve(threads - 1);
     try {
-      for (std::size_t i = 1; i < threads; ++i) workers_.emplace_back([this] { work(); });
+      for (std::size_t i = 1; i < threads; ++i) workers_.emplace_back(&start, static_cast<void*>(this));
     } catch (...) {  // the system gives no more threads: those that run must end first
       stop();
       throw;
@@ -74,6 +74,10 @@ class ThreadPool {
     wake_.notify_all();
     for (std::thread& worker : workers_) worker.join();
   }
+
+  /// Begins a thread of a pool. A lambda would be part of a type of std::thread, which g++ shows to
+  /// all that load a shared library, however hidden its own types are.
+  static void start(void* pool) { static_cast<ThreadPool*>(pool)->work(); }
 
   static void take_indices(Job& job) noexcept {
     for (;;) {
