@@ -1,4 +1,4 @@
-# Headers, the CMake package (find_package(nash_swarm)) and the pkg-config file.
+# Headers, the CMake package (find_package(nash_swarm)) and the pkg-config files.
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 
@@ -34,6 +34,13 @@ install(
         ${CMAKE_CURRENT_LIST_DIR}/nash_swarm_xsimd.cmake
   DESTINATION ${package_dir})
 
-configure_file(${CMAKE_CURRENT_LIST_DIR}/nash_swarm.pc.in nash_swarm.pc @ONLY)
-install(FILES ${PROJECT_BINARY_DIR}/nash_swarm.pc
-        DESTINATION ${CMAKE_INSTALL_DATADIR}/pkgconfig)
+# nash_swarm_matmul is for hosts that only run packed models, as the CMake component is.
+foreach(package nash_swarm nash_swarm_matmul)
+  set(requires "")
+  if(package STREQUAL "nash_swarm")
+    set(requires "eigen3 xsimd")
+  endif()
+  configure_file(${CMAKE_CURRENT_LIST_DIR}/nash_swarm.pc.in ${package}.pc @ONLY)
+  install(FILES ${PROJECT_BINARY_DIR}/${package}.pc
+          DESTINATION ${CMAKE_INSTALL_DATADIR}/pkgconfig)
+endforeach()

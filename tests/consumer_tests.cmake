@@ -1,50 +1,127 @@
-# A stranger's project (consumer/) uses the library in every way that is offered.
+# Projects of strangers (consumer/) take the library in by every way that is offered. The compilers,
+# dialects and optimisations of hosts are spread over the ways; the kernels are those of this build
+# where they are not what is tested, since they take half a minute to compile.
 set(prefix ${CMAKE_CURRENT_BINARY_DIR}/prefix)
+set(archive ${CMAKE_CURRENT_BINARY_DIR}/nash_swarm.tar.gz)
+set(kernels $<TARGET_FILE:nash_swarm_kernels>)
+set(consumers ${CMAKE_CURRENT_SOURCE_DIR}/consumer)
 math(EXPR next_minor "${PROJECT_VERSION_MINOR} + 1")
-set(next_version ${PROJECT_VERSION_MAJOR}.${next_minor})
 
-add_test(NAME consumer.install
-         COMMAND ${CMAKE_COMMAND} --install ${PROJECT_BINARY_DIR} --prefix ${prefix})
+set(gnu g++)
+set(clang clang++)
+foreach(compiler gnu clang)
+  find_program(NASH_SWARM_CONSUMER_${compiler} ${${compiler}})
+  mark_as_advanced(NASH_SWARM_CONSUMER_${compiler})
+  set(${compiler} ${NASH_SWARM_CONSUMER_${compiler}})
+  if(NOT ${compiler})
+    set(${compiler} ${CMAKE_CXX_COMPILER})
+  endif()
+endforeach()
+
+# Adds a test labelled as those of consumers.
+function(nash_swarm_add_labelled_test name)
+  add_test(NAME consumer.${name} COMMAND ${ARGN})
+  set_tests_properties(consumer.${name} PROPERTIES LABELS consumer TIMEOUT 300)
+endfunction()
+
+# What consumers take: the library installed, and its source in an archive.
+nash_swarm_add_labelled_test(
+  install ${CMAKE_COMMAND} --install ${PROJECT_BINARY_DIR} --prefix ${prefix})
+nash_swarm_add_labelled_test(
+  archive ${CMAKE_COMMAND} -E chdir ${PROJECT_SOURCE_DIR} ${CMAKE_COMMAND} -E tar czf ${archive} --
+          CMakeLists.txt cmake include)
 set_tests_properties(
-  consumer.install PROPERTIES FIXTURES_SETUP nash_swarm_prefix LABELS consumer)
+  consumer.install consumer.archive PROPERTIES FIXTURES_SETUP nash_swarm_to_take)
 
-# Configures, builds and runs the consumer with the given options.
-function(nash_swarm_add_consumer_test name)
+# Adds a test of something that takes the library.
+function(nash_swarm_add_taking_test name)
+  nash_swarm_add_labelled_test(${name} ${ARGN})
+  set_tests_properties(consumer.${name} PROPERTIES FIXTURES_REQUIRED nash_swarm_to_take)
+endfunction()
+
+# Configures, builds and runs the project of the folder consumer/<way>.
+#   nash_swarm_add_consumer_test(name way compiler standard flags option...)
+function(nash_swarm_add_consumer_test name way compiler standard flags)
   set(binary_dir ${CMAKE_CURRENT_BINARY_DIR}/consumer_${name})
-  add_test(
-    NAME consumer.${name}
-    COMMAND
-      ${CMAKE_CTEST_COMMAND} --build-and-test ${CMAKE_CURRENT_SOURCE_DIR}/consumer ${binary_dir}
-      --build-generator ${CMAKE_GENERATOR} --build-makeprogram ${CMAKE_MAKE_PROGRAM}
-      --build-options -DCMAKE_CXX_COMPILER=${CMAKE_CXX_COMPILER} -DCMAKE_BUILD_TYPE=Debug ${ARGN}
-      --test-command ${binary_dir}/consumer)
-  set_tests_properties(
-    consumer.${name} PROPERTIES FIXTURES_REQUIRED nash_swarm_prefix LABELS consumer TIMEOUT 300)
+  nash_swarm_add_taking_test(
+    ${name}
+    ${CMAKE_CTEST_COMMAND} --build-and-test ${consumers}/${way} ${binary_dir}
+    --build-generator ${CMAKE_GENERATOR} --build-makeprogram ${CMAKE_MAKE_PROGRAM}
+    --build-options -DCMAKE_CXX_COMPILER=${compiler} -DCMAKE_CXX_STANDARD=${standard}
+                    -DCMAKE_CXX_FLAGS=${flags} -DCONSUMER_KERNELS=${kernels} ${ARGN}
+    --test-command ${binary_dir}/consumer)
 endfunction()
 
 set(without_dependencies
     -DCMAKE_DISABLE_FIND_PACKAGE_Eigen3=ON -DCMAKE_DISABLE_FIND_PACKAGE_nlohmann_json=ON)
+set(all -DCONSUMER_COMPONENT=nash_swarm)
+set(matmul -DCONSUMER_COMPONENT=matmul ${without_dependencies})
 set(installed -DCONSUMER_PREFIX=${prefix})
-set(subdirectory -DCONSUMER_SOURCE_DIR=${PROJECT_SOURCE_DIR})
+set(source -DCONSUMER_SOURCE=${PROJECT_SOURCE_DIR})
 
-nash_swarm_add_consumer_test(find_package ${installed} -DCONSUMER_VERSION=${PROJECT_VERSION})
 nash_swarm_add_consumer_test(
-  find_package_matmul ${installed} -DCONSUMER_COMPONENTS=matmul ${without_dependencies})
-nash_swarm_add_consumer_test(find_package_io ${installed} -DCONSUMER_COMPONENTS=io)
-nash_swarm_add_consumer_test(add_subdirectory ${subdirectory})
+  find_package find_package ${gnu} 20 -O2 ${all} ${installed} -DCONSUMER_VERSION=${PROJECT_VERSION})
 nash_swarm_add_consumer_test(
-  add_subdirectory_matmul ${subdirectory} -DCONSUMER_COMPONENTS=matmul ${without_dependencies})
-nash_swarm_add_consumer_test(pkg_config ${installed} -DCONSUMER_PKG_CONFIG=ON)
+  find_package_matmul find_package ${clang} 23 -O3 ${matmul} ${installed})
+nash_swarm_add_consumer_test(
+  find_package_io find_package ${gnu} 23 -O0 -DCONSUMER_COMPONENT=io ${installed})
+nash_swarm_add_consumer_test(add_subdirectory add_subdirectory ${clang} 20 -O1 ${all} ${source})
+nash_swarm_add_consumer_test(
+  add_subdirectory_matmul add_subdirectory ${gnu} 23 -O3 ${matmul} ${source})
+nash_swarm_add_consumer_test(fetch_content fetch_content ${clang} 23 -O0 ${all} ${source})
+nash_swarm_add_consumer_test(
+  fetch_content_archive fetch_content ${gnu} 20 -O1 ${matmul} -DCONSUMER_SOURCE=${archive})
+nash_swarm_add_consumer_test(
+  shared_library shared_library ${gnu} 20 -O2 ${installed})
 
-# The version that is not there must be refused, in words.
-add_test(
-  NAME consumer.refused_version
-  COMMAND
-    ${CMAKE_COMMAND} -S ${CMAKE_CURRENT_SOURCE_DIR}/consumer
-    -B ${CMAKE_CURRENT_BINARY_DIR}/consumer_refused_version -G ${CMAKE_GENERATOR}
-    -DCMAKE_CXX_COMPILER=${CMAKE_CXX_COMPILER} ${installed} -DCONSUMER_VERSION=${next_version})
+# The shared library that consumer.shared_library has built shows its own function and none of
+# nash_swarm. (Templates of the standard library for types of nash_swarm, such as
+# std::vector<FormatId>, g++ does not always hide; they are the same in every version.)
+set_tests_properties(consumer.shared_library PROPERTIES FIXTURES_SETUP nash_swarm_shared_library)
+nash_swarm_add_labelled_test(
+  shared_library.symbols ${CMAKE_NM} --dynamic --defined-only
+                         ${CMAKE_CURRENT_BINARY_DIR}/consumer_shared_library/libhidden.so)
 set_tests_properties(
-  consumer.refused_version
-  PROPERTIES FIXTURES_REQUIRED nash_swarm_prefix
-             LABELS consumer
-             PASS_REGULAR_EXPRESSION "not accepted:[^a-z]*[^ ]*nash_swarmConfig.cmake, version: ${PROJECT_VERSION}")
+  consumer.shared_library.symbols
+  PROPERTIES FIXTURES_REQUIRED nash_swarm_shared_library
+             PASS_REGULAR_EXPRESSION "hidden_product_is_right"
+             FAIL_REGULAR_EXPRESSION "_Z[A-Z]*N[A-Z]*10nash_swarm;10nash_swarm10ThreadPool")
+
+# A version that is not there must be refused, in words.
+foreach(version ${PROJECT_VERSION_MAJOR}.${next_minor} 99)
+  set(name refused_version.${version})
+  nash_swarm_add_taking_test(
+    ${name}
+    ${CMAKE_COMMAND} -S ${consumers}/find_package -B ${CMAKE_CURRENT_BINARY_DIR}/consumer_${name}
+    -G ${CMAKE_GENERATOR} -DCMAKE_CXX_COMPILER=${CMAKE_CXX_COMPILER} ${matmul} ${installed}
+    -DCONSUMER_VERSION=${version})
+  set_tests_properties(
+    consumer.${name}
+    PROPERTIES PASS_REGULAR_EXPRESSION
+               "not accepted:[^a-z]*[^ ]*nash_swarmConfig.cmake, version: ${PROJECT_VERSION}")
+endforeach()
+
+# Hosts without CMake.
+find_program(NASH_SWARM_PKG_CONFIG pkg-config)
+mark_as_advanced(NASH_SWARM_PKG_CONFIG)
+if(NASH_SWARM_PKG_CONFIG)
+  set(warnings -Werror -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wold-style-cast)
+  nash_swarm_add_taking_test(
+    pkg_config ${consumers}/pkg_config/build.sh ${clang} nash_swarm ${kernels} -std=c++20 -O2
+               -DCONSUMER_QUANTIZES)
+  nash_swarm_add_taking_test(
+    pkg_config_matmul ${consumers}/pkg_config/build.sh ${gnu} nash_swarm_matmul ${kernels}
+                      -std=c++20 -O2 ${warnings})
+  nash_swarm_add_taking_test(
+    pkg_config.version ${NASH_SWARM_PKG_CONFIG} --atleast-version=${PROJECT_VERSION} nash_swarm)
+  nash_swarm_add_taking_test(
+    pkg_config.refused_version ${NASH_SWARM_PKG_CONFIG} --print-errors
+                               "nash_swarm >= ${PROJECT_VERSION_MAJOR}.${next_minor}")
+  set_tests_properties(
+    consumer.pkg_config consumer.pkg_config_matmul consumer.pkg_config.version
+    consumer.pkg_config.refused_version
+    PROPERTIES ENVIRONMENT PKG_CONFIG_PATH=${prefix}/${CMAKE_INSTALL_DATADIR}/pkgconfig)
+  set_tests_properties(
+    consumer.pkg_config.refused_version
+    PROPERTIES PASS_REGULAR_EXPRESSION "version '${PROJECT_VERSION}', required version is")
+endif()

@@ -1,7 +1,24 @@
-#include "library.hpp"
+// Multiplies by a packed matrix and checks the result; what else is included is used a little.
+#include "product.hpp"
+
+#if defined(CONSUMER_QUANTIZES)
+#include <nash_swarm/quantize.hpp>
+#endif
+#if defined(CONSUMER_READS_FILES)
+#include <nash_swarm/io/packed_model.hpp>
+#endif
+
+#include <cstdio>
 
 int main() {
-  const float values[6] = {0, 1, 2, 3, 4, 5};
-  const nash_swarm::TensorView<const float, 2> view(values, {2, 3});
-  return last_element(view) == 5.0F && view.transposed()(2, 0) == 2.0F ? 0 : 1;
+  const nash_swarm::PackedMatrix matrix(Product::parts());
+  bool right = Product::is_right(matrix, multiply(matrix, Product::input()));
+#if defined(CONSUMER_QUANTIZES)
+  right = right && nash_swarm::Budget::bits(3.0).for_weights(800) == 300;
+#endif
+#if defined(CONSUMER_READS_FILES)
+  right = right && nash_swarm::packed_model_sizes({}, {}).matrix_bytes == 0;
+#endif
+  std::printf("%s\n", right ? "right" : "wrong");
+  return right ? 0 : 1;
 }
