@@ -2,9 +2,11 @@
 # dialects and optimisations of hosts are spread over the ways; the kernels are those of this build
 # where they are not what is tested, since they take half a minute to compile.
 set(prefix ${CMAKE_CURRENT_BINARY_DIR}/prefix)
+set(single ${CMAKE_CURRENT_BINARY_DIR}/single)
 set(archive ${CMAKE_CURRENT_BINARY_DIR}/nash_swarm.tar.gz)
 set(kernels $<TARGET_FILE:nash_swarm_kernels>)
 set(consumers ${CMAKE_CURRENT_SOURCE_DIR}/consumer)
+set(warnings -Werror -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wold-style-cast)
 math(EXPR next_minor "${PROJECT_VERSION_MINOR} + 1")
 
 set(gnu g++)
@@ -24,14 +26,18 @@ function(nash_swarm_add_labelled_test name)
   set_tests_properties(consumer.${name} PROPERTIES LABELS consumer TIMEOUT 300)
 endfunction()
 
-# What consumers take: the library installed, and its source in an archive.
+# What consumers take: the library installed, the headers in one file, and the source in an archive.
 nash_swarm_add_labelled_test(
   install ${CMAKE_COMMAND} --install ${PROJECT_BINARY_DIR} --prefix ${prefix})
+nash_swarm_add_labelled_test(
+  install_single_header ${CMAKE_COMMAND} --install ${PROJECT_BINARY_DIR} --prefix ${single}
+                        --component single_header)
 nash_swarm_add_labelled_test(
   archive ${CMAKE_COMMAND} -E chdir ${PROJECT_SOURCE_DIR} ${CMAKE_COMMAND} -E tar czf ${archive} --
           CMakeLists.txt cmake include)
 set_tests_properties(
-  consumer.install consumer.archive PROPERTIES FIXTURES_SETUP nash_swarm_to_take)
+  consumer.install consumer.install_single_header consumer.archive
+  PROPERTIES FIXTURES_SETUP nash_swarm_to_take)
 
 # Adds a test of something that takes the library.
 function(nash_swarm_add_taking_test name)
@@ -64,15 +70,18 @@ nash_swarm_add_consumer_test(
 nash_swarm_add_consumer_test(
   find_package_matmul find_package ${clang} 23 -O3 ${matmul} ${installed})
 nash_swarm_add_consumer_test(
-  find_package_io find_package ${gnu} 23 -O0 -DCONSUMER_COMPONENT=io ${installed})
+  find_package_io find_package ${clang} 20 -O0 -DCONSUMER_COMPONENT=io ${installed})
 nash_swarm_add_consumer_test(add_subdirectory add_subdirectory ${clang} 20 -O1 ${all} ${source})
 nash_swarm_add_consumer_test(
   add_subdirectory_matmul add_subdirectory ${gnu} 23 -O3 ${matmul} ${source})
-nash_swarm_add_consumer_test(fetch_content fetch_content ${clang} 23 -O0 ${all} ${source})
+nash_swarm_add_consumer_test(fetch_content fetch_content ${gnu} 23 -O0 ${all} ${source})
 nash_swarm_add_consumer_test(
   fetch_content_archive fetch_content ${gnu} 20 -O1 ${matmul} -DCONSUMER_SOURCE=${archive})
 nash_swarm_add_consumer_test(
   shared_library shared_library ${gnu} 20 -O2 ${installed})
+nash_swarm_add_consumer_test(
+  single_header single_header ${gnu} 20 -O0 ${installed} -DCONSUMER_SINGLE=${single})
+nash_swarm_add_consumer_test(no_exceptions no_exceptions ${gnu} 20 -O2 ${installed})
 
 # The shared library that consumer.shared_library has built shows its own function and none of
 # nash_swarm. (Templates of the standard library for types of nash_swarm, such as
@@ -86,6 +95,30 @@ set_tests_properties(
   PROPERTIES FIXTURES_REQUIRED nash_swarm_shared_library
              PASS_REGULAR_EXPRESSION "hidden_product_is_right"
              FAIL_REGULAR_EXPRESSION "_Z[A-Z]*N[A-Z]*10nash_swarm;10nash_swarm10ThreadPool")
+
+# Whatever is compiled of the one file is compiled of the headers.
+get_target_property(eigen Eigen3::Eigen INTERFACE_INCLUDE_DIRECTORIES)
+foreach(pair nash_swarm:quantize nash_swarm_matmul:matmul)
+  string(REGEX MATCH "(.*):(.*)" pair ${pair})
+  nash_swarm_add_taking_test(
+    single_header.text.${CMAKE_MATCH_1}
+    ${consumers}/single_header/same_text.sh ${CMAKE_CURRENT_BINARY_DIR} ${CMAKE_MATCH_1}.hpp
+    nash_swarm/${CMAKE_MATCH_2}.hpp ${CMAKE_CXX_COMPILER} -std=c++20 -I${single}/include
+    -I${prefix}/include -I${eigen})
+endforeach()
+
+# The program of consumer.no_exceptions with nobody who handles errors.
+set_tests_properties(consumer.no_exceptions PROPERTIES FIXTURES_SETUP nash_swarm_no_exceptions)
+nash_swarm_add_labelled_test(
+  no_exceptions.unhandled ${CMAKE_CURRENT_BINARY_DIR}/consumer_no_exceptions/consumer unhandled)
+set_tests_properties(
+  consumer.no_exceptions.unhandled
+  PROPERTIES FIXTURES_REQUIRED nash_swarm_no_exceptions
+             PASS_REGULAR_EXPRESSION
+             "PackedMatrix: the matrix is empty.*load one first[^a-z]*terminated")
+nash_swarm_add_labelled_test(
+  no_exceptions.clang ${clang} -std=c++20 -fno-exceptions -fno-rtti -fsyntax-only ${warnings}
+                      -I${PROJECT_SOURCE_DIR}/include ${consumers}/no_exceptions/main.cpp)
 
 # A version that is not there must be refused, in words.
 foreach(version ${PROJECT_VERSION_MAJOR}.${next_minor} 99)
@@ -105,9 +138,8 @@ endforeach()
 find_program(NASH_SWARM_PKG_CONFIG pkg-config)
 mark_as_advanced(NASH_SWARM_PKG_CONFIG)
 if(NASH_SWARM_PKG_CONFIG)
-  set(warnings -Werror -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wold-style-cast)
   nash_swarm_add_taking_test(
-    pkg_config ${consumers}/pkg_config/build.sh ${clang} nash_swarm ${kernels} -std=c++20 -O2
+    pkg_config ${consumers}/pkg_config/build.sh ${clang} nash_swarm ${kernels} -std=c++2b -O2
                -DCONSUMER_QUANTIZES)
   nash_swarm_add_taking_test(
     pkg_config_matmul ${consumers}/pkg_config/build.sh ${gnu} nash_swarm_matmul ${kernels}

@@ -5,8 +5,7 @@
 
 # Adds the program.
 function(add_consumer name)
-  add_executable(${name} ${CMAKE_CURRENT_FUNCTION_LIST_DIR}/main.cpp
-                         ${CMAKE_CURRENT_FUNCTION_LIST_DIR}/multiply.cpp)
+  add_executable(${name} ${CMAKE_CURRENT_FUNCTION_LIST_DIR}/main.cpp)
   set_target_properties(${name} PROPERTIES CXX_EXTENSIONS OFF)
   target_link_libraries(${name} PRIVATE nash_swarm::${CONSUMER_COMPONENT} ${CONSUMER_KERNELS})
   target_compile_definitions(

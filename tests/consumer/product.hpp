@@ -41,7 +41,17 @@ struct Product {
     return parts;
   }
 
-  /// [1, in]
+  /// y [1, out]
+  static std::vector<float> output(const nash_swarm::PackedMatrix& matrix) {
+    const std::vector<float> x = input();
+    std::vector<float> y(out);
+    nash_swarm::ThreadPool executor(2);
+    nash_swarm::matmul(matrix, {x.data(), {std::size_t{1}, in}}, {y.data(), {std::size_t{1}, out}},
+                       executor);
+    return y;
+  }
+
+  /// x [1, in]
   static std::vector<float> input() {
     std::vector<float> x(in);
     for (std::size_t k = 0; k < in; ++k) x[k] = static_cast<float>(k * k % 31) - 15.0F;
@@ -64,6 +74,3 @@ struct Product {
     return size > 0 && error < 1e-4 * size;
   }
 };
-
-/// The product in a file of its own.
-std::vector<float> multiply(const nash_swarm::PackedMatrix& matrix, std::vector<float> x);

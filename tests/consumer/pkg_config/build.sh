@@ -8,5 +8,5 @@ program=$(mktemp)
 trap 'rm -f "$program"' EXIT
 # shellcheck disable=SC2046  # several options
 "$compiler" -DNASH_SWARM_KERNELS_ELSEWHERE "$@" $(pkg-config --cflags "$package") \
-  main.cpp multiply.cpp "$kernels" $(pkg-config --libs "$package") -o "$program"
+  main.cpp second.cpp "$kernels" $(pkg-config --libs "$package") -o "$program"
 "$program"

@@ -1,0 +1,43 @@
+# Makes one file of a header and all of nash_swarm that it includes, loop texts too:
+#   cmake -DHEADER=quantize.hpp -DINCLUDE_DIR=include -DOUTPUT=nash_swarm.hpp -P make_single_header.cmake
+# A header comes where it is included first; what other libraries have stays included.
+cmake_minimum_required(VERSION 3.24)
+
+# What replaces text, by kind: an #include of a file, the name of a loop text, its #include.
+set(include "\n#include <nash_swarm/([^>\n]+)>")
+set(name_text "\n#define NASH_SWARM_TEXT <nash_swarm/([^>\n]+)>")
+set(include_text "\n#include NASH_SWARM_TEXT")
+
+set(output "#pragma once\n// nash_swarm/${HEADER} and all that it includes, in one file. License: Apache-2.0.\n")
+set(rest "\n#include <nash_swarm/${HEADER}>\n")
+set(seen "")
+set(text "")
+while(rest MATCHES "${include}|${name_text}|${include_text}")
+  set(match "${CMAKE_MATCH_0}")
+  set(file "${CMAKE_MATCH_1}${CMAKE_MATCH_2}")
+  string(FIND "${rest}" "${match}" place)
+  string(SUBSTRING "${rest}" 0 ${place} before)
+  string(LENGTH "${match}" length)
+  math(EXPR place "${place} + ${length}")
+  string(SUBSTRING "${rest}" ${place} -1 rest)
+  string(APPEND output "${before}")
+
+  if(match MATCHES "^\n#define")
+    set(text "${file}")
+    continue()
+  elseif(NOT file)
+    set(file "${text}")
+  endif()
+  if(file IN_LIST seen)
+    continue()
+  elseif(file MATCHES "\\.hpp$")
+    list(APPEND seen "${file}")
+  endif()
+  file(READ "${INCLUDE_DIR}/nash_swarm/${file}" content)
+  string(REPLACE "#pragma once\n" "" content "${content}")
+  set(rest "\n${content}${rest}")
+endwhile()
+string(APPEND output "${rest}")
+string(REPLACE "\n#undef NASH_SWARM_TEXT\n" "\n" output "${output}")
+string(REGEX REPLACE "\n\n\n+" "\n\n" output "${output}")
+file(WRITE "${OUTPUT}" "${output}")
