@@ -68,19 +68,19 @@ set(source -DCONSUMER_SOURCE=${PROJECT_SOURCE_DIR})
 nash_swarm_add_consumer_test(
   find_package find_package ${gnu} 20 -O2 ${all} ${installed} -DCONSUMER_VERSION=${PROJECT_VERSION})
 nash_swarm_add_consumer_test(
-  find_package_matmul find_package ${clang} 23 -O3 ${matmul} ${installed})
+  find_package_matmul find_package ${clang} 23 -O1 ${matmul} ${installed})
 nash_swarm_add_consumer_test(
   find_package_io find_package ${clang} 20 -O0 -DCONSUMER_COMPONENT=io ${installed})
-nash_swarm_add_consumer_test(add_subdirectory add_subdirectory ${clang} 20 -O1 ${all} ${source})
+nash_swarm_add_consumer_test(add_subdirectory add_subdirectory ${gnu} 23 -O1 ${all} ${source})
 nash_swarm_add_consumer_test(
-  add_subdirectory_matmul add_subdirectory ${gnu} 23 -O3 ${matmul} ${source})
-nash_swarm_add_consumer_test(fetch_content fetch_content ${gnu} 23 -O0 ${all} ${source})
+  add_subdirectory_matmul add_subdirectory ${clang} 20 -O3 ${matmul} ${source})
+nash_swarm_add_consumer_test(fetch_content fetch_content ${clang} 20 -O0 ${matmul} ${source})
 nash_swarm_add_consumer_test(
-  fetch_content_archive fetch_content ${gnu} 20 -O1 ${matmul} -DCONSUMER_SOURCE=${archive})
+  fetch_content_archive fetch_content ${gnu} 23 -O3 ${matmul} -DCONSUMER_SOURCE=${archive})
 nash_swarm_add_consumer_test(
   shared_library shared_library ${gnu} 20 -O2 ${installed})
 nash_swarm_add_consumer_test(
-  single_header single_header ${gnu} 20 -O0 ${installed} -DCONSUMER_SINGLE=${single})
+  single_header single_header ${gnu} 20 -O0 -DCONSUMER_SINGLE=${single})
 nash_swarm_add_consumer_test(no_exceptions no_exceptions ${gnu} 20 -O2 ${installed})
 
 # The shared library that consumer.shared_library has built shows its own function and none of
@@ -95,6 +95,17 @@ set_tests_properties(
   PROPERTIES FIXTURES_REQUIRED nash_swarm_shared_library
              PASS_REGULAR_EXPRESSION "hidden_product_is_right"
              FAIL_REGULAR_EXPRESSION "_Z[A-Z]*N[A-Z]*10nash_swarm;10nash_swarm10ThreadPool")
+
+# The program made of the one file prints what the program made of the headers does.
+set_tests_properties(
+  consumer.find_package consumer.single_header PROPERTIES FIXTURES_SETUP nash_swarm_same_program)
+nash_swarm_add_labelled_test(
+  single_header.output
+  sh -c "./consumer_find_package/consumer > output.txt && ./consumer_single_header/consumer | cmp - output.txt")
+set_tests_properties(
+  consumer.single_header.output
+  PROPERTIES FIXTURES_REQUIRED nash_swarm_same_program
+             WORKING_DIRECTORY ${CMAKE_CURRENT_BINARY_DIR})
 
 # Whatever is compiled of the one file is compiled of the headers.
 get_target_property(eigen Eigen3::Eigen INTERFACE_INCLUDE_DIRECTORIES)
@@ -139,7 +150,7 @@ find_program(NASH_SWARM_PKG_CONFIG pkg-config)
 mark_as_advanced(NASH_SWARM_PKG_CONFIG)
 if(NASH_SWARM_PKG_CONFIG)
   nash_swarm_add_taking_test(
-    pkg_config ${consumers}/pkg_config/build.sh ${clang} nash_swarm ${kernels} -std=c++2b -O2
+    pkg_config ${consumers}/pkg_config/build.sh ${clang} nash_swarm ${kernels} -std=c++2b -O0
                -DCONSUMER_QUANTIZES)
   nash_swarm_add_taking_test(
     pkg_config_matmul ${consumers}/pkg_config/build.sh ${gnu} nash_swarm_matmul ${kernels}

@@ -6,7 +6,11 @@
 #include <memory>
 #include <vector>
 
+#if defined(CONSUMER_SINGLE_HEADER)
+#include <nash_swarm.hpp>
+#else
 #include <nash_swarm/matmul.hpp>
+#endif
 
 /// A small matrix of 4 bits, and one product by it.
 struct Product {
