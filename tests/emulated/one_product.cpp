@@ -24,7 +24,7 @@ void multiply(std::string_view format, std::string_view set, std::size_t channel
                      nash_swarm::quantize_activations(
                          matrix.basis(), support::rows_of(inputs, channels), support::serial),
                      nash_swarm::TensorView<float, 2>(outputs, {1, nash_swarm::panel_rows}),
-                     support::serial, nash_swarm::instruction_set_named(set));
+                     support::serial, *nash_swarm::instruction_set_named(set));
 }
 
 }  // namespace

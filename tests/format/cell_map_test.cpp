@@ -22,7 +22,8 @@ constexpr FormatId two{2};
 constexpr FormatId eight{8};
 
 CellMap decode(const Table& table, std::size_t panels, std::size_t blocks) {
-  return nash_swarm::decode_runs("h.0.mlp", table, panels, blocks);
+  return nash_swarm::detail::value_or_raise(
+      nash_swarm::decode_runs("h.0.mlp", table, panels, blocks));
 }
 
 /// The problem that a damaged table is refused with.

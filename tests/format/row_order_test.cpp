@@ -16,8 +16,12 @@ using nash_swarm::test::message_of;
 
 namespace {
 
+RowOrder decode_order(const std::vector<std::uint8_t>& bytes, std::size_t count) {
+  return nash_swarm::detail::value_or_raise(nash_swarm::decode_row_order("w", bytes, count));
+}
+
 std::string problem_of_order(const std::vector<std::uint8_t>& bytes, std::size_t count) {
-  return message_of([&] { nash_swarm::decode_row_order("w", bytes, count); });
+  return message_of([&] { decode_order(bytes, count); });
 }
 
 }  // namespace
@@ -29,7 +33,7 @@ TEST_CASE("row_order: the natural order takes nothing and fits any matrix") {
   CHECK(natural.row_at(77) == 77);
   CHECK(natural.position_of(77) == 77);
   CHECK(nash_swarm::encode_row_order(natural).empty());
-  CHECK(nash_swarm::decode_row_order("w", {}, 33) == natural);
+  CHECK(decode_order({}, 33) == natural);
   // However it is written.
   CHECK(RowOrder("w", std::vector<std::uint32_t>(16, 0)) == natural);
   std::vector<std::uint32_t> panels(33, 0);
@@ -49,7 +53,7 @@ TEST_CASE("row_order: by hand") {
   CHECK(order.panel_of(4) == 0);
   const std::vector<std::uint8_t> bytes{0x08, 0x00, 0x02};
   CHECK(nash_swarm::encode_row_order(order) == bytes);
-  CHECK(nash_swarm::decode_row_order("w", bytes, 18) == order);
+  CHECK(decode_order(bytes, 18) == order);
 }
 
 TEST_CASE("row_order: every row has one place, and what was written comes back") {
@@ -67,7 +71,7 @@ TEST_CASE("row_order: every row has one place, and what was written comes back")
     CHECK(wrong == 0);
     const std::vector<std::uint8_t> bytes = nash_swarm::encode_row_order(order);
     CHECK(bytes.size() == order.stored_bytes());
-    CHECK(nash_swarm::decode_row_order("w", bytes, count) == order);
+    CHECK(decode_order(bytes, count) == order);
   }
   CHECK(RowOrder::bytes_of(16) == 0);
   CHECK(RowOrder::bytes_of(33) == 9);       // 2 bits

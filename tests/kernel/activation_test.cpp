@@ -319,10 +319,19 @@ TEST_CASE("activation: sizes that overflow are refused") {
   const std::size_t most = ~std::size_t{0} / 3 / 128;
   CHECK_THROWS_AS(nash_swarm::Activations(most, *basis, ActivationBits::sixteen),
                   nash_swarm::Error);
-  // Codes in two orders, sums and scales take 200 bytes a token: 2^56 are counted in full before
-  // they are refused.
+  // Codes in two orders, sums and scales take 200 bytes a token.
   const auto narrow = support::make_basis(64, 0, false);
   CHECK_THROWS_WITH_AS(nash_swarm::Activations(std::size_t{1} << 56, *narrow),
-                       "AlignedBuffer: size of 14411518807585587200 elements overflows",
+                       "activations: 72057594037927936 tokens of 64 channels overflow",
                        nash_swarm::Error);
+  const std::size_t fitting = (std::size_t{1} << 63) / 200;
+  const auto bytes = [&](std::size_t tokens, ActivationBits bits) {
+    return nash_swarm::Activations::bytes_of(tokens, *narrow, bits);
+  };
+  REQUIRE(bytes(fitting, ActivationBits::eight));
+  CHECK(*bytes(fitting, ActivationBits::eight) == fitting * 200);
+  CHECK(!bytes(fitting + 1, ActivationBits::eight));
+  REQUIRE(bytes(fitting / 2, ActivationBits::sixteen));
+  CHECK(*bytes(fitting / 2, ActivationBits::sixteen) == fitting / 2 * 400);
+  CHECK(!bytes(fitting / 2 + 1, ActivationBits::sixteen));
 }

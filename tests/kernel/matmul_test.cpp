@@ -387,15 +387,22 @@ TEST_CASE("matmul: wrong shapes are refused") {
   const auto basis = support::make_basis(65, 128, false);
   const PackedMatrix matrix = support::mixed_matrix(17, basis, 30);
   Row x(3 * 70);
-  Row y(3 * 70);
+  const Row untouched(3 * 70, 7.0f);
   const auto problem_of = [&](std::size_t x_rows, std::size_t x_columns, std::size_t y_rows,
                               std::size_t y_columns) -> std::string {
+    const TensorView<const float, 2> input{x.data(), {x_rows, x_columns}};
+    Row y = untouched;
+    const TensorView<float, 2> output{y.data(), {y_rows, y_columns}};
+    const auto error = nash_swarm::try_matmul(matrix, input, output, serial);
+    if (error) CHECK(y == untouched);
     try {
-      nash_swarm::matmul(matrix, TensorView<const float, 2>{x.data(), {x_rows, x_columns}},
-                         TensorView<float, 2>{y.data(), {y_rows, y_columns}}, serial);
-    } catch (const nash_swarm::Error& error) {
-      return error.problem();
+      nash_swarm::matmul(matrix, input, output, serial);
+    } catch (const nash_swarm::Error& thrown) {
+      REQUIRE(error);
+      CHECK(std::string(error->what()) == thrown.what());
+      return thrown.problem();
     }
+    CHECK(!error);
     return "accepted";
   };
   CHECK(problem_of(3, 65, 3, 17) == "accepted");

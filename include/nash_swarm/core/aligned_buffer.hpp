@@ -33,7 +33,8 @@ class AlignedBuffer {
   explicit AlignedBuffer(std::size_t size) : size_(size) {
     if (size == 0) return;
     if (size > std::numeric_limits<std::size_t>::max() / 2 / sizeof(T)) {
-      throw Error("AlignedBuffer", "size of " + std::to_string(size) + " elements overflows");
+      detail::raise(
+          Error("AlignedBuffer", "size of " + std::to_string(size) + " elements overflows"));
     }
     const std::size_t bytes = size * sizeof(T);
     data_ = static_cast<T*>(::operator new(bytes, alignment_of(bytes)));

@@ -51,7 +51,7 @@ inline void add_product(TensorView<const float, 2> a, TensorView<const float, 2>
     const auto shape = [](const auto& view) {
       return "[" + std::to_string(view.extent(0)) + ", " + std::to_string(view.extent(1)) + "]";
     };
-    throw Error("product", shape(a) + " times " + shape(b) + " is not " + shape(c));
+    detail::raise(Error("product", shape(a) + " times " + shape(b) + " is not " + shape(c)));
   }
   const detail::FloatPlace from_a{a.data(), a.stride(0), a.stride(1)};
   const detail::FloatPlace from_b{b.data(), b.stride(0), b.stride(1)};

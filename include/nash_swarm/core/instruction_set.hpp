@@ -7,7 +7,7 @@
 #include <string_view>
 
 #include <nash_swarm/core/config.hpp>
-#include <nash_swarm/core/error.hpp>
+#include <nash_swarm/core/result.hpp>
 
 #if (defined(__x86_64__) || defined(__i386__)) && defined(__GNUC__)
 /// Defined where regions of files can be compiled for x86 instruction sets that the file's flags do
@@ -106,22 +106,22 @@ inline bool is_supported(InstructionSet set) noexcept {
   return set == InstructionSet::portable;
 }
 
-/// @throws Error for a name that is unknown, or a set that this machine lacks
-inline InstructionSet instruction_set_named(std::string_view name) {
+/// The set of that name, or the error that the name is unknown or this machine lacks the set.
+inline Result<InstructionSet> instruction_set_named(std::string_view name) {
   std::string known;
   for (const InstructionSetName& entry : instruction_sets) {
     if (entry.name == name && is_supported(entry.set)) return entry.set;
     if (is_supported(entry.set)) known += (known.empty() ? "" : ", ") + std::string(entry.name);
   }
-  throw Error("instruction set", "this machine has no \"" + std::string(name) + "\"",
-              "use " + known);
+  return Error("instruction set", "this machine has no \"" + std::string(name) + "\"",
+               "use " + known);
 }
 
 /// The set that is used unless another is asked for: the widest that this machine has, or the one
-/// that the environment variable NASH_SWARM_INSTRUCTION_SET names at the first call.
-/// @throws Error as `instruction_set_named`
-inline InstructionSet default_instruction_set() {
-  static const InstructionSet set = [] {
+/// that the environment variable NASH_SWARM_INSTRUCTION_SET names at the first call; an error as of
+/// `instruction_set_named`.
+inline const Result<InstructionSet>& try_default_instruction_set() {
+  static const Result<InstructionSet> set = []() -> Result<InstructionSet> {
     const char* const named = std::getenv("NASH_SWARM_INSTRUCTION_SET");
     if (named != nullptr && *named != '\0') return instruction_set_named(named);
     InstructionSet widest = InstructionSet::portable;
@@ -131,6 +131,14 @@ inline InstructionSet default_instruction_set() {
     return widest;
   }();
   return set;
+}
+
+/// As `try_default_instruction_set`.
+/// @throws Error instead of returning it
+inline InstructionSet default_instruction_set() {
+  const Result<InstructionSet>& set = try_default_instruction_set();
+  if (!set) detail::raise(set.error());
+  return *set;
 }
 
 }  // namespace NASH_SWARM_TARGET

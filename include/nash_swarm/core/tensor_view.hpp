@@ -19,8 +19,8 @@ class Extent {
       : value_(static_cast<std::size_t>(value)) {
     if constexpr (std::is_signed_v<Integer>) {
       if (value < 0) {
-        throw Error("TensorView", "negative extent or stride " + std::to_string(value),
-                    "pass sizes that are 0 or more");
+        detail::raise(Error("TensorView", "negative extent or stride " + std::to_string(value),
+                            "pass sizes that are 0 or more"));
       }
     }
   }
@@ -135,8 +135,9 @@ class TensorView {
     requires(Rank >= 2)
   {
     if (index >= extents_[0]) {
-      throw Error("TensorView", "index " + std::to_string(index) + " of dimension 0 with extent " +
-                                    std::to_string(extents_[0]));
+      detail::raise(Error("TensorView", "index " + std::to_string(index) +
+                                            " of dimension 0 with extent " +
+                                            std::to_string(extents_[0])));
     }
     std::array<std::size_t, Rank - 1> extents{};
     std::array<std::size_t, Rank - 1> strides{};
@@ -181,18 +182,22 @@ class TensorView {
         span += strides_[d] * (extents_[d] - 1);
       }
     }
-    if (data_ == nullptr) throw Error("TensorView", "null pointer for a view with elements");
+    if (data_ == nullptr) {
+      detail::raise(Error("TensorView", "null pointer for a view with elements"));
+    }
   }
 
-  [[noreturn]] static constexpr void overflow() {
-    throw Error("TensorView", "the size in bytes overflows", "check the extents and strides");
+  [[noreturn]] static void overflow() {
+    detail::raise(
+        Error("TensorView", "the size in bytes overflows", "check the extents and strides"));
   }
 
   [[noreturn]] static void refuse_slice(std::size_t dimension, std::size_t begin,
                                         std::size_t end) {
-    throw Error("TensorView", "slice [" + std::to_string(begin) + ", " + std::to_string(end) +
-                                  ") of dimension " + std::to_string(dimension) +
-                                  " does not lie within the view");
+    detail::raise(Error("TensorView", "slice [" + std::to_string(begin) + ", " +
+                                          std::to_string(end) + ") of dimension " +
+                                          std::to_string(dimension) +
+                                          " does not lie within the view"));
   }
 
   template <class, std::size_t>

@@ -26,11 +26,14 @@ class ThreadPool {
   explicit ThreadPool(std::size_t threads = 0) {
     if (threads == 0) threads = std::max<std::size_t>(1, std::thread::hardware_concurrency());
     workers_.reserve(threads - 1);
-    try {
-      for (std::size_t i = 1; i < threads; ++i) workers_.emplace_back([this] { work(); });
-    } catch (...) {  // the system gives no more threads: those that run must end first
+    const std::exception_ptr error = caught([&] {
+      for (std::size_t i = 1; i < threads; ++i) {
+        workers_.emplace_back(&start, static_cast<void*>(this));
+      }
+    });
+    if (error) {  // the system gives no more threads: those that run must end first
       stop();
-      throw;
+      std::rethrow_exception(error);
     }
   }
   ThreadPool(const ThreadPool&) = delete;
@@ -66,6 +69,21 @@ class ThreadPool {
     std::exception_ptr error;
   };
 
+  /// What a function throws; nothing in files without exceptions.
+  template <class Function>
+  static std::exception_ptr caught(Function&& function) noexcept {
+#if defined(__cpp_exceptions)
+    try {
+      function();
+    } catch (...) {
+      return std::current_exception();
+    }
+#else
+    function();
+#endif
+    return nullptr;
+  }
+
   void stop() noexcept {
     {
       const std::lock_guard lock(mutex_);
@@ -75,15 +93,18 @@ class ThreadPool {
     for (std::thread& worker : workers_) worker.join();
   }
 
+  /// Begins a thread of a pool. A lambda would be part of a type of std::thread, which g++ shows to
+  /// all that load a shared library, however hidden its own types are.
+  static void start(void* pool) { static_cast<ThreadPool*>(pool)->work(); }
+
   static void take_indices(Job& job) noexcept {
     for (;;) {
       const std::size_t index = job.next.fetch_add(1, std::memory_order_relaxed);
       if (index >= job.count) return;
-      try {
-        job.call(job.context, index);
-      } catch (...) {
+      const std::exception_ptr error = caught([&] { job.call(job.context, index); });
+      if (error) {
         const std::lock_guard lock(job.error_mutex);
-        if (!job.error) job.error = std::current_exception();
+        if (!job.error) job.error = error;
         job.next.store(job.count, std::memory_order_relaxed);
       }
     }

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include <nash_swarm/core/error.hpp>
+#include <nash_swarm/core/result.hpp>
 #include <nash_swarm/format/formats.hpp>
 
 namespace nash_swarm {
@@ -103,41 +103,42 @@ inline std::vector<std::uint8_t> encode_runs(const CellMap& cells) {
   return table;
 }
 
-/// Reads a run table.
+/// Reads a run table. The error is an unknown format, runs that do not cover the panels exactly, or
+/// bytes left over.
 /// @param name names the matrix in messages
-/// @throws Error for an unknown format, runs that do not cover the panels exactly, or bytes left
-/// over
-inline CellMap decode_runs(const std::string& name, std::span<const std::uint8_t> table,
-                           std::size_t panels, std::size_t blocks) {
-  const auto fail = [&](std::size_t place, const std::string& problem) {
-    throw Error(name, "run table, byte " + std::to_string(place) + ": " + problem,
-                "the file is damaged or of another version");
+inline Result<CellMap> decode_runs(const std::string& name, std::span<const std::uint8_t> table,
+                                   std::size_t panels, std::size_t blocks) {
+  const auto error_at = [&](std::size_t place, const std::string& problem) {
+    return Error(name, "run table, byte " + std::to_string(place) + ": " + problem,
+                 "the file is damaged or of another version");
   };
   CellMap cells(panels, blocks, FormatId{0});
   std::size_t place = 0;
-  const auto next_byte = [&]() -> std::uint8_t {
-    if (place == table.size()) fail(place, "the table ends too early");
-    return table[place++];
-  };
   for (std::size_t p = 0; p < panels; ++p) {
     for (std::size_t b = 0; b < blocks;) {
-      const std::uint8_t first = next_byte();
+      if (place == table.size()) return error_at(place, "the table ends too early");
+      const std::uint8_t first = table[place++];
       const FormatId id{static_cast<std::uint8_t>(first & ~CellMap::to_the_end)};
       if (format_index(id) == format_count) {
-        fail(place - 1, "unknown format " + std::to_string(static_cast<unsigned>(id)));
+        return error_at(place - 1, "unknown format " + std::to_string(static_cast<unsigned>(id)));
       }
       std::size_t length = blocks - b;
       if ((first & CellMap::to_the_end) == 0) {
-        length = std::size_t{next_byte()} + 1;
-        if (blocks > 256) length += std::size_t{next_byte()} << 8;
+        if (table.size() - place < boundary_bytes(blocks) - 1) {
+          return error_at(table.size(), "the table ends too early");
+        }
+        length = std::size_t{table[place++]} + 1;
+        if (blocks > 256) length += std::size_t{table[place++]} << 8;
         // The last run of a panel is marked: whatever the cells, there is one table for them.
-        if (length >= blocks - b) fail(place - 1, "an unmarked run does not end inside the panel");
+        if (length >= blocks - b) {
+          return error_at(place - 1, "an unmarked run does not end inside the panel");
+        }
       }
       for (std::size_t i = 0; i < length; ++i) cells(p, b + i) = id;
       b += length;
     }
   }
-  if (place != table.size()) fail(place, "bytes are left over");
+  if (place != table.size()) return error_at(place, "bytes are left over");
   return cells;
 }
 

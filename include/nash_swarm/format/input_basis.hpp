@@ -5,14 +5,15 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include <nash_swarm/core/error.hpp>
 #include <nash_swarm/core/fingerprint.hpp>
 #include <nash_swarm/core/instruction_set.hpp>
+#include <nash_swarm/core/result.hpp>
 #include <nash_swarm/format/hadamard.hpp>
 #include <nash_swarm/format/panel.hpp>
 
@@ -51,15 +52,24 @@ class InputBasis {
   /// @throws Error if the parts do not fit together
   InputBasis(std::string name, std::size_t in_features, std::size_t rotation_block,
              std::uint64_t sign_seed, std::vector<std::uint32_t> permutation = {})
-      : name_(std::move(name)),
-        in_features_(in_features),
-        padded_(round_up(in_features, block_channels)),
-        rotation_block_(rotation_block),
-        sign_seed_(sign_seed),
-        permutation_(std::move(permutation)) {
-    check();
-    if (rotation_block_ != 0) signs_ = detail::random_signs(padded_, sign_seed_);
-    fingerprint_ = fingerprint_of_parts();
+      : InputBasis(detail::value_or_raise(try_load(std::move(name), in_features, rotation_block,
+                                                   sign_seed, std::move(permutation)))) {}
+
+  /// The same, or the error instead of throwing it.
+  static Result<InputBasis> try_load(std::string name, std::size_t in_features,
+                                     std::size_t rotation_block, std::uint64_t sign_seed,
+                                     std::vector<std::uint32_t> permutation = {}) {
+    InputBasis basis;
+    basis.name_ = std::move(name);
+    basis.in_features_ = in_features;
+    basis.padded_ = round_up(in_features, block_channels);
+    basis.rotation_block_ = rotation_block;
+    basis.sign_seed_ = sign_seed;
+    basis.permutation_ = std::move(permutation);
+    if (std::optional<Error> error = basis.misfit()) return *std::move(error);
+    if (rotation_block != 0) basis.signs_ = detail::random_signs(basis.padded_, sign_seed);
+    basis.fingerprint_ = basis.fingerprint_of_parts();
+    return basis;
   }
 
   const std::string& name() const noexcept { return name_; }
@@ -101,6 +111,8 @@ class InputBasis {
   }
 
  private:
+  InputBasis() = default;
+
   std::uint64_t fingerprint_of_parts() const noexcept {
     Fingerprint fingerprint;
     fingerprint.add(std::uint64_t{in_features_});
@@ -110,40 +122,42 @@ class InputBasis {
     return fingerprint.value();
   }
 
-  void check() const {
-    if (in_features_ == 0) throw Error(name_, "a basis of 0 channels");
+  /// What does not fit of the parts.
+  std::optional<Error> misfit() const {
+    if (in_features_ == 0) return Error(name_, "a basis of 0 channels");
     if (in_features_ > std::numeric_limits<std::uint32_t>::max()) {
-      throw Error(name_, "more than 2^32 − 1 input channels");
+      return Error(name_, "more than 2^32 − 1 input channels");
     }
     const bool known = rotation_block_ == 0 || rotation_block_ == 64 || rotation_block_ == 128 ||
                        rotation_block_ == 256;
     if (!known || (rotation_block_ != 0 && padded_ % rotation_block_ != 0)) {
-      throw Error(name_,
-                  "rotation block " + std::to_string(rotation_block_) + " for " +
-                      std::to_string(padded_) + " channels",
-                  "use 0, 64, 128 or 256, a divisor of the padded channels");
+      return Error(name_,
+                   "rotation block " + std::to_string(rotation_block_) + " for " +
+                       std::to_string(padded_) + " channels",
+                   "use 0, 64, 128 or 256, a divisor of the padded channels");
     }
-    if (permutation_.empty()) return;
+    if (permutation_.empty()) return std::nullopt;
     if (permutation_.size() != in_features_) {
-      throw Error(name_, "permutation of " + std::to_string(permutation_.size()) + " entries for " +
-                             std::to_string(in_features_) + " channels");
+      return Error(name_, "permutation of " + std::to_string(permutation_.size()) +
+                              " entries for " + std::to_string(in_features_) + " channels");
     }
     std::vector<bool> seen(in_features_);
     for (std::size_t j = 0; j < permutation_.size(); ++j) {
       const std::uint32_t channel = permutation_[j];
       if (channel >= in_features_ || seen[channel]) {
-        throw Error(name_, "permutation entry " + std::to_string(j) + " is " +
-                               std::to_string(channel) + ", out of range or used twice");
+        return Error(name_, "permutation entry " + std::to_string(j) + " is " +
+                                std::to_string(channel) + ", out of range or used twice");
       }
       seen[channel] = true;
     }
+    return std::nullopt;
   }
 
   std::string name_;
-  std::size_t in_features_;
-  std::size_t padded_;
-  std::size_t rotation_block_;
-  std::uint64_t sign_seed_;
+  std::size_t in_features_ = 0;
+  std::size_t padded_ = 0;
+  std::size_t rotation_block_ = 0;
+  std::uint64_t sign_seed_ = 0;
   std::vector<std::uint32_t> permutation_;
   std::vector<float> signs_;
   std::uint64_t fingerprint_ = 0;

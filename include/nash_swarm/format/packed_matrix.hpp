@@ -4,13 +4,14 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include <nash_swarm/core/error.hpp>
 #include <nash_swarm/core/half.hpp>
+#include <nash_swarm/core/result.hpp>
 #include <nash_swarm/format/cell_map.hpp>
 #include <nash_swarm/format/input_basis.hpp>
 #include <nash_swarm/format/row_order.hpp>
@@ -43,33 +44,15 @@ class PackedMatrix {
 
   /// The checked door: after it, kernels rely on every part.
   /// @throws Error if the parts do not fit together
-  explicit PackedMatrix(Parts parts) : parts_(std::move(parts)) {
-    const std::string& name = parts_.name;
-    if (!parts_.basis) throw Error(name, "no input basis");
-    if (parts_.out_features == 0) throw Error(name, "0 output features");
-    if (parts_.row_scales.size() != parts_.out_features) {
-      throw Error(name, std::to_string(parts_.row_scales.size()) + " row scales for " +
-                            std::to_string(parts_.out_features) + " rows");
-    }
-    for (std::size_t row = 0; row < parts_.row_scales.size(); ++row) {
-      if (!std::isfinite(to_float(parts_.row_scales[row]))) {
-        throw Error(name, "row scale " + std::to_string(row) + " is not finite",
-                    "the file is damaged");
-      }
-    }
-    row_order_ = decode_row_order(name, parts_.row_order, parts_.out_features);
-    cells_ = decode_runs(name, parts_.run_table, panel_count(parts_.out_features),
-                         parts_.basis->padded_features() / block_channels);
-    panel_offsets_.resize(cells_.panels() + 1);
-    for (std::size_t p = 0; p < cells_.panels(); ++p) {
-      panel_offsets_[p + 1] = panel_offsets_[p] + panel_code_bytes(cells_.panel(p));
-    }
-    if (parts_.codes.size() != panel_offsets_.back()) {
-      throw Error(name,
-                  std::to_string(parts_.codes.size()) + " bytes of codes where the formats need " +
-                      std::to_string(panel_offsets_.back()),
-                  "the file is damaged or of another version");
-    }
+  explicit PackedMatrix(Parts parts)
+      : PackedMatrix(detail::value_or_raise(try_load(std::move(parts)))) {}
+
+  /// The same, or the error instead of throwing it.
+  static Result<PackedMatrix> try_load(Parts parts) {
+    PackedMatrix matrix;
+    matrix.parts_ = std::move(parts);
+    if (std::optional<Error> error = matrix.read_parts()) return *std::move(error);
+    return matrix;
   }
 
   /// True for a matrix that nothing was assigned to; then only `name` may be called.
@@ -99,6 +82,41 @@ class PackedMatrix {
   }
 
  private:
+  /// Reads the tables among the parts, or says what does not fit.
+  std::optional<Error> read_parts() {
+    const std::string& name = parts_.name;
+    if (!parts_.basis) return Error(name, "no input basis");
+    if (parts_.out_features == 0) return Error(name, "0 output features");
+    if (parts_.row_scales.size() != parts_.out_features) {
+      return Error(name, std::to_string(parts_.row_scales.size()) + " row scales for " +
+                             std::to_string(parts_.out_features) + " rows");
+    }
+    for (std::size_t row = 0; row < parts_.row_scales.size(); ++row) {
+      if (!std::isfinite(to_float(parts_.row_scales[row]))) {
+        return Error(name, "row scale " + std::to_string(row) + " is not finite",
+                     "the file is damaged");
+      }
+    }
+    Result<RowOrder> order = decode_row_order(name, parts_.row_order, parts_.out_features);
+    if (!order) return order.error();
+    row_order_ = *std::move(order);
+    Result<CellMap> cells = decode_runs(name, parts_.run_table, panel_count(parts_.out_features),
+                                        parts_.basis->padded_features() / block_channels);
+    if (!cells) return cells.error();
+    cells_ = *std::move(cells);
+    panel_offsets_.resize(cells_.panels() + 1);
+    for (std::size_t p = 0; p < cells_.panels(); ++p) {
+      panel_offsets_[p + 1] = panel_offsets_[p] + panel_code_bytes(cells_.panel(p));
+    }
+    if (parts_.codes.size() != panel_offsets_.back()) {
+      return Error(name,
+                   std::to_string(parts_.codes.size()) + " bytes of codes where the formats need " +
+                       std::to_string(panel_offsets_.back()),
+                   "the file is damaged or of another version");
+    }
+    return std::nullopt;
+  }
+
   Parts parts_;
   RowOrder row_order_;
   CellMap cells_;

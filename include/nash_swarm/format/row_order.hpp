@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include <nash_swarm/core/error.hpp>
+#include <nash_swarm/core/result.hpp>
 #include <nash_swarm/format/panel.hpp>
 
 namespace nash_swarm {
@@ -29,26 +29,33 @@ class RowOrder {
   /// @param name names the matrix in messages
   /// @param panels [out] the panel of every row
   /// @throws Error unless every panel has its 16 rows, and the last one the rest
-  RowOrder(const std::string& name, std::span<const std::uint32_t> panels) {
+  RowOrder(const std::string& name, std::span<const std::uint32_t> panels)
+      : RowOrder(detail::value_or_raise(of_panels(name, panels))) {}
+
+  /// The same, or the error instead of throwing it.
+  static Result<RowOrder> of_panels(const std::string& name,
+                                    std::span<const std::uint32_t> panels) {
     const std::size_t count = panels.size();
-    rows_.resize(count);
-    positions_.resize(count);
+    RowOrder order;
+    order.rows_.resize(count);
+    order.positions_.resize(count);
     std::vector<std::size_t> taken(panel_count(count));
     for (std::size_t row = 0; row < count; ++row) {
       const std::size_t panel = panels[row];
       const std::size_t position = panel * panel_rows + (panel < taken.size() ? taken[panel] : 0);
       if (position >= std::min(count, (panel + 1) * panel_rows)) {
-        throw Error(name,
-                    "row order, row " + std::to_string(row) + ": panel " + std::to_string(panel) +
-                        " has no place for it",
-                    "the file is damaged or of another version");
+        return Error(name,
+                     "row order, row " + std::to_string(row) + ": panel " + std::to_string(panel) +
+                         " has no place for it",
+                     "the file is damaged or of another version");
       }
       ++taken[panel];
-      rows_[position] = static_cast<std::uint32_t>(row);
-      positions_[row] = static_cast<std::uint32_t>(position);
+      order.rows_[position] = static_cast<std::uint32_t>(row);
+      order.positions_[row] = static_cast<std::uint32_t>(position);
     }
     // Rows ascend, so they are in their places if the panels are in theirs.
-    if (std::is_sorted(panels.begin(), panels.end())) *this = RowOrder();
+    if (std::is_sorted(panels.begin(), panels.end())) return RowOrder();
+    return order;
   }
 
   bool natural() const noexcept { return rows_.empty(); }
@@ -96,18 +103,17 @@ inline std::vector<std::uint8_t> encode_row_order(const RowOrder& order) {
   return bytes;
 }
 
-/// Reads a stored order; none is the natural one.
+/// Reads a stored order; none is the natural one. The error is a wrong number of bytes, bits left
+/// over that are not 0, or panels that do not have their 16 rows.
 /// @param name names the matrix in messages
-/// @throws Error for a wrong number of bytes, bits left over that are not 0, or panels that do not
-/// have their 16 rows
-inline RowOrder decode_row_order(const std::string& name, std::span<const std::uint8_t> bytes,
-                                 std::size_t rows) {
-  if (bytes.empty()) return {};
-  const auto fail = [&](const std::string& problem) {
-    throw Error(name, "row order: " + problem, "the file is damaged or of another version");
+inline Result<RowOrder> decode_row_order(const std::string& name,
+                                         std::span<const std::uint8_t> bytes, std::size_t rows) {
+  if (bytes.empty()) return RowOrder();
+  const auto error_of = [&](const std::string& problem) {
+    return Error(name, "row order: " + problem, "the file is damaged or of another version");
   };
   if (bytes.size() != RowOrder::bytes_of(rows)) {
-    fail(std::to_string(bytes.size()) + " bytes for " + std::to_string(rows) + " rows");
+    return error_of(std::to_string(bytes.size()) + " bytes for " + std::to_string(rows) + " rows");
   }
   const auto bit_at = [&](std::size_t place) -> std::uint32_t {
     return static_cast<std::uint32_t>(bytes[place / 8]) >> place % 8 & 1u;
@@ -118,9 +124,9 @@ inline RowOrder decode_row_order(const std::string& name, std::span<const std::u
     panels[place / bits] |= bit_at(place) << place % bits;
   }
   for (std::size_t place = rows * bits; place < 8 * bytes.size(); ++place) {
-    if (bit_at(place) != 0) fail("bits are left over");
+    if (bit_at(place) != 0) return error_of("bits are left over");
   }
-  return RowOrder(name, panels);
+  return RowOrder::of_panels(name, panels);
 }
 
 }  // namespace NASH_SWARM_TARGET

@@ -5,12 +5,14 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <optional>
 #include <string>
+#include <utility>
 
 #include <nash_swarm/core/aligned_buffer.hpp>
-#include <nash_swarm/core/error.hpp>
 #include <nash_swarm/core/executor.hpp>
 #include <nash_swarm/core/instruction_set.hpp>
+#include <nash_swarm/core/result.hpp>
 #include <nash_swarm/core/tensor_view.hpp>
 #include <nash_swarm/format/input_basis.hpp>
 #include <nash_swarm/kernel/activation_codes.hpp>
@@ -49,7 +51,23 @@ class Activations {
         block_(basis.scale_block()),
         scales_per_row_(channels_ / block_),
         basis_fingerprint_(basis.fingerprint()),
-        memory_(bytes()) {}
+        memory_(detail::value_or_raise(bytes_of(tokens, basis, bits))) {}
+
+  /// Bytes of so many tokens, or the error that they overflow.
+  static Result<std::size_t> bytes_of(std::size_t tokens, const InputBasis& basis,
+                                      ActivationBits bits) {
+    const std::size_t channels = basis.padded_features();
+    const std::size_t token_bytes =
+        (bits == ActivationBits::eight ? 1 : 2) *
+        (3 * channels + channels / block_channels * sizeof(std::int32_t) +
+         channels / basis.scale_block() * sizeof(float));
+    // As many as fit a pointer difference.
+    if (tokens > std::numeric_limits<std::size_t>::max() / 2 / token_bytes) {
+      return Error("activations", std::to_string(tokens) + " tokens of " +
+                                      std::to_string(channels) + " channels overflow");
+    }
+    return tokens * token_bytes;
+  }
 
   std::size_t tokens() const noexcept { return tokens_; }
   /// Rows of codes: one or two.
@@ -89,17 +107,6 @@ class Activations {
   }
 
  private:
-  std::size_t bytes() const {
-    const std::size_t row_bytes = 3 * channels_ +
-                                  channels_ / block_channels * sizeof(std::int32_t) +
-                                  scales_per_row_ * sizeof(float);
-    if (tokens_ > std::numeric_limits<std::size_t>::max() / rows_per_token_ / row_bytes) {
-      throw Error("activations", std::to_string(tokens_) + " tokens of " +
-                                     std::to_string(channels_) + " channels overflow");
-    }
-    return tokens_ * rows_per_token_ * row_bytes;
-  }
-
   // Lane codes, pair codes, sums and scales follow one another in one allocation: several would
   // take a fifth of the time of a token of 768 channels.
   std::size_t pairs_place() const noexcept { return tokens_ * rows_per_token_ * channels_; }
@@ -176,18 +183,24 @@ inline namespace NASH_SWARM_TARGET {
 /// the nearest of 255 values or, with 16 bits, of 64,771: a value is off by at most half of scale,
 /// or of scale / 255, but for float rounding. Do it once for all matrices that read the same input.
 /// Every instruction set gives the same bits.
+/// The error is a shape that does not fit the basis, tokens that overflow, or a set that the
+/// machine lacks.
 /// @param bits with 16, products take as long as those of twice the tokens
 /// @param set of instructions, for tests
-/// @throws Error if the shape does not fit the basis, or the machine lacks the set
 template <Executor E>
-Activations quantize_activations(const InputBasis& basis, TensorView<const float, 2> x, E& executor,
-                                 ActivationBits bits = ActivationBits::eight,
-                                 InstructionSet set = default_instruction_set()) {
-  detail::refuse_wrong_input(basis, x);
-  detail::refuse_unsupported(basis.name(), set);
+Result<Activations> try_quantize_activations(const InputBasis& basis, TensorView<const float, 2> x,
+                                             E& executor,
+                                             ActivationBits bits = ActivationBits::eight,
+                                             std::optional<InstructionSet> set = std::nullopt) {
+  if (auto error = detail::refuse_wrong_input(basis, x)) return *std::move(error);
+  const Result<InstructionSet> usable = detail::usable_set(basis.name(), set);
+  if (!usable) return usable.error();
+  if (const auto bytes = Activations::bytes_of(x.extent(0), basis, bits); !bytes) {
+    return bytes.error();
+  }
   Activations activations(x.extent(0), basis, bits);
-  const detail::Rotation rotation = detail::rotation_for(set);
-  const detail::ActivationRounding& rounding = detail::activation_rounding_for(set);
+  const detail::Rotation rotation = detail::rotation_for(*usable);
+  const detail::ActivationRounding& rounding = detail::activation_rounding_for(*usable);
   constexpr std::size_t tokens_per_task = 8;
   executor.run((x.extent(0) + tokens_per_task - 1) / tokens_per_task, [&](std::size_t task) {
     const std::size_t last = std::min(x.extent(0), (task + 1) * tokens_per_task);
@@ -197,6 +210,15 @@ Activations quantize_activations(const InputBasis& basis, TensorView<const float
     }
   });
   return activations;
+}
+
+/// As `try_quantize_activations`.
+/// @throws Error instead of returning it
+template <Executor E>
+Activations quantize_activations(const InputBasis& basis, TensorView<const float, 2> x, E& executor,
+                                 ActivationBits bits = ActivationBits::eight,
+                                 std::optional<InstructionSet> set = std::nullopt) {
+  return detail::value_or_raise(try_quantize_activations(basis, x, executor, bits, set));
 }
 
 }  // namespace NASH_SWARM_TARGET

@@ -53,12 +53,13 @@ inline namespace NASH_SWARM_TARGET {
 /// @param weights [in]
 /// @throws Error if the row or the shape does not fit
 inline void decode_row(const PackedMatrix& matrix, std::size_t row, TensorView<float, 1> weights) {
-  detail::refuse_empty(matrix);
+  detail::raise_if(detail::refuse_empty(matrix));
   if (row >= matrix.out_features() || weights.extent(0) != matrix.in_features()) {
-    throw Error(matrix.name(),
-                "row " + std::to_string(row) + " of length " + std::to_string(weights.extent(0)) +
-                    " asked of a matrix of shape [" + std::to_string(matrix.out_features()) + ", " +
-                    std::to_string(matrix.in_features()) + "]");
+    detail::raise(Error(matrix.name(), "row " + std::to_string(row) + " of length " +
+                                           std::to_string(weights.extent(0)) +
+                                           " asked of a matrix of shape [" +
+                                           std::to_string(matrix.out_features()) + ", " +
+                                           std::to_string(matrix.in_features()) + "]"));
   }
   AlignedBuffer<float> values(matrix.basis().padded_features());
   AlignedBuffer<float> decoded(matrix.in_features());

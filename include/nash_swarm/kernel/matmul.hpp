@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <optional>
+#include <utility>
 
 #include <nash_swarm/core/error.hpp>
 #include <nash_swarm/core/executor.hpp>
@@ -70,22 +72,25 @@ inline namespace NASH_SWARM_TARGET {
 /// @param x [tokens, in] in the basis of the matrix
 /// @param y [tokens, out]
 /// @param set of instructions, for tests
-/// @throws Error if the bases differ, the shapes do not fit, or the machine lacks the set
+/// @returns the error, with y as it was, if the bases differ, the shapes do not fit, or the machine
+/// lacks the set
 template <Executor E>
-void matmul(const PackedMatrix& matrix, const Activations& x, TensorView<float, 2> y, E& executor,
-            InstructionSet set = default_instruction_set()) {
-  detail::refuse_empty(matrix);
+[[nodiscard]] std::optional<Error> try_matmul(const PackedMatrix& matrix, const Activations& x,
+                                              TensorView<float, 2> y, E& executor,
+                                              std::optional<InstructionSet> set = std::nullopt) {
+  if (auto error = detail::refuse_empty(matrix)) return error;
   if (x.basis_fingerprint() != matrix.basis().fingerprint()) {
-    throw Error(matrix.name(), "activations of another basis",
-                "quantize the input with the basis of the matrix");
+    return Error(matrix.name(), "activations of another basis",
+                 "quantize the input with the basis of the matrix");
   }
-  detail::refuse_wrong_output(matrix, x.tokens(), y);
-  detail::refuse_unsupported(matrix.name(), set);
+  if (auto error = detail::refuse_wrong_output(matrix, x.tokens(), y)) return error;
+  const Result<InstructionSet> usable = detail::usable_set(matrix.name(), set);
+  if (!usable) return usable.error();
   const std::size_t panels = panel_count(matrix.out_features());
   const std::size_t tasks = detail::is_short(matrix, x) ? 1 : detail::enough_tasks(executor);
   // 64 outputs at least, which are whole cache lines of y.
   const std::size_t panels_per_task = std::max<std::size_t>(4, (panels + tasks - 1) / tasks);
-  const detail::PanelProduct multiply = detail::panel_product_for(set);
+  const detail::PanelProduct multiply = detail::panel_product_for(*usable);
   const std::size_t rows_per_token = x.rows_per_token();
   const std::size_t tile_tokens = portable::token_tile / rows_per_token;
   executor.run((panels + panels_per_task - 1) / panels_per_task, [&](std::size_t task) {
@@ -98,6 +103,15 @@ void matmul(const PackedMatrix& matrix, const Activations& x, TensorView<float, 
                             y.slice(0, token, token + tokens));
     }
   });
+  return std::nullopt;
+}
+
+/// As `try_matmul`.
+/// @throws Error instead of returning it
+template <Executor E>
+void matmul(const PackedMatrix& matrix, const Activations& x, TensorView<float, 2> y, E& executor,
+            std::optional<InstructionSet> set = std::nullopt) {
+  detail::raise_if(try_matmul(matrix, x, y, executor, set));
 }
 
 /// y = x · Wᵀ with packed weights and rounded activations. The result is the same bit for bit on
@@ -107,12 +121,25 @@ void matmul(const PackedMatrix& matrix, const Activations& x, TensorView<float, 
 /// @param bits of the activations: in a rotated basis 8 lose less than a hundredth of an output, 16
 /// less than a 200th part of that; they take 1.3 to 1.5 times as long for one token, and nearly
 /// twice as long for many
-/// @throws Error if the shapes do not fit
+/// @returns the error, with y as it was, if the shapes do not fit
+template <Executor E>
+[[nodiscard]] std::optional<Error> try_matmul(const PackedMatrix& matrix,
+                                              TensorView<const float, 2> x, TensorView<float, 2> y,
+                                              E& executor,
+                                              ActivationBits bits = ActivationBits::eight) {
+  if (auto error = detail::refuse_empty(matrix)) return error;
+  const Result<Activations> activations =
+      try_quantize_activations(matrix.basis(), x, executor, bits);
+  if (!activations) return activations.error();
+  return try_matmul(matrix, *activations, y, executor);
+}
+
+/// As `try_matmul`.
+/// @throws Error instead of returning it
 template <Executor E>
 void matmul(const PackedMatrix& matrix, TensorView<const float, 2> x, TensorView<float, 2> y,
             E& executor, ActivationBits bits = ActivationBits::eight) {
-  detail::refuse_empty(matrix);
-  matmul(matrix, quantize_activations(matrix.basis(), x, executor, bits), y, executor);
+  detail::raise_if(try_matmul(matrix, x, y, executor, bits));
 }
 
 }  // namespace NASH_SWARM_TARGET

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <optional>
 
 #include <nash_swarm/core/aligned_buffer.hpp>
 #include <nash_swarm/core/executor.hpp>
@@ -25,15 +26,15 @@ inline namespace NASH_SWARM_TARGET {
 /// magnitudes of its terms, most often by far less.
 /// @param x [tokens, in]
 /// @param y [tokens, out]
-/// @param set of instructions, for tests
+/// @param asked the set of instructions, for tests
 /// @throws Error if the shapes do not fit, or the machine lacks the set
 template <Executor E>
 void matmul_exact(const PackedMatrix& matrix, TensorView<const float, 2> x, TensorView<float, 2> y,
-                  E& executor, InstructionSet set = default_instruction_set()) {
-  detail::refuse_empty(matrix);
-  detail::refuse_wrong_input(matrix.basis(), x);
-  detail::refuse_wrong_output(matrix, x.extent(0), y);
-  detail::refuse_unsupported(matrix.name(), set);
+                  E& executor, std::optional<InstructionSet> asked = std::nullopt) {
+  detail::raise_if(detail::refuse_empty(matrix));
+  detail::raise_if(detail::refuse_wrong_input(matrix.basis(), x));
+  detail::raise_if(detail::refuse_wrong_output(matrix, x.extent(0), y));
+  const InstructionSet set = detail::value_or_raise(detail::usable_set(matrix.name(), asked));
   constexpr std::size_t rows_per_task = 4 * panel_rows;
   const std::size_t in = matrix.in_features();
   const std::size_t out = matrix.out_features();
