@@ -73,8 +73,9 @@ nash_swarm_status guarded(nash_swarm_status of_error, const Body& body) noexcept
 }
 
 template <class... Pointers>
-void refuse_null(const char* function, const Pointers*... pointers) {
-  if ((... || (pointers == nullptr))) {
+void refuse_null(const char* function, Pointers*... pointers) {
+  const bool all_given = (... && static_cast<bool>(pointers));
+  if (!all_given) {
     throw Refusal(NASH_SWARM_INVALID_ARGUMENT, function, "a null pointer", "");
   }
 }
