@@ -30,11 +30,11 @@ struct HostMemory {
   int blocks = 0;
 
   std::shared_ptr<std::byte> take(std::size_t bytes) {
-    const std::align_val_t alignment{nash_swarm::packed_alignment};
+    constexpr std::align_val_t alignment{nash_swarm::packed_alignment};
     ++blocks;
     auto* const memory = static_cast<std::byte*>(::operator new(bytes, alignment));
     std::fill_n(memory, bytes, std::byte{0xff});
-    return {memory, [this, alignment](std::byte* block) {
+    return {memory, [this](std::byte* block) {
               ::operator delete(block, alignment);
               --blocks;
             }};

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <limits>
 #include <memory>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -41,6 +42,20 @@ InputMoment moment_of_inputs() {
   moment.add(rows_of(support::random_inputs(100, width, 2), width), serial);
   return moment;
 }
+
+/// A host's threads that would block if a body used them.
+struct Unnested {
+  nash_swarm::ThreadPool pool{2};
+  bool running = false;
+
+  template <class Body>
+  void run(std::size_t count, Body&& body) {
+    if (running) throw std::logic_error("a run within a run");
+    running = true;
+    pool.run(count, body);
+    running = false;
+  }
+};
 
 /// Only scalar codes: it is not the search that is tested.
 Model model_without_windows() {
@@ -114,8 +129,8 @@ TEST_CASE("host: calls on watched threads tell their tasks, and are cancelled wi
   const Row weights = read("q");
   std::size_t told = 0;
   std::size_t most = std::numeric_limits<std::size_t>::max();
-  nash_swarm::ThreadPool pool(2);
-  nash_swarm::WatchedExecutor watched(pool,
+  Unnested threads;
+  nash_swarm::WatchedExecutor watched(threads,
                                       [&](std::size_t, std::size_t) { return ++told < most; });
 
   Model model = model_without_windows();
