@@ -5,6 +5,7 @@
 /// reads config.json and model.safetensors (halves) and prints COUNT tokens that follow the given.
 
 #include <algorithm>
+#include <atomic>
 #include <bit>
 #include <chrono>
 #include <cmath>
@@ -32,7 +33,7 @@
 namespace {
 
 namespace ns = nash_swarm;
-volatile std::sig_atomic_t interrupted = 0;  // by Ctrl-C
+std::atomic<bool> interrupted = false;  // by Ctrl-C
 
 /// Memory for weights, aligned to a cache line.
 std::shared_ptr<std::byte> allocate(std::size_t bytes) {
@@ -373,7 +374,7 @@ int run(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  std::signal(SIGINT, [](int) { interrupted = 1; });
+  std::signal(SIGINT, [](int) { interrupted = true; });
   try {
     return run(argc, argv);
   } catch (const std::exception& error) {

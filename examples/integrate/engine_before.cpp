@@ -5,6 +5,7 @@
 /// reads config.json and model.safetensors (halves) and prints COUNT tokens that follow the given.
 
 #include <algorithm>
+#include <atomic>
 #include <bit>
 #include <chrono>
 #include <cmath>
@@ -30,7 +31,7 @@
 
 namespace {
 
-volatile std::sig_atomic_t interrupted = 0;  // by Ctrl-C
+std::atomic<bool> interrupted = false;  // by Ctrl-C
 
 /// Memory for weights, aligned to a cache line.
 std::shared_ptr<std::byte> allocate(std::size_t bytes) {
@@ -363,7 +364,7 @@ int run(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  std::signal(SIGINT, [](int) { interrupted = 1; });
+  std::signal(SIGINT, [](int) { interrupted = true; });
   try {
     return run(argc, argv);
   } catch (const std::exception& error) {

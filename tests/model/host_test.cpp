@@ -27,19 +27,19 @@ using support::Row;
 using support::rows_of;
 using support::serial;
 
-constexpr std::size_t width = 64;
+constexpr std::size_t input_width = 64;
 
-const std::vector<std::string> names = {"q", "k", "v"};
+const std::vector<std::string> matrix_names = {"q", "k", "v"};
 
 /// Reads a matrix from its file, as often as it is wanted.
 Row read(const std::string& name) {
   const std::size_t rows = name == "q" ? 48 : name == "k" ? 16 : 17;
-  return support::random_inputs(rows, width, rows);
+  return support::random_inputs(rows, input_width, rows);
 }
 
 InputMoment moment_of_inputs() {
-  InputMoment moment("input", width);
-  moment.add(rows_of(support::random_inputs(100, width, 2), width), serial);
+  InputMoment moment("input", input_width);
+  moment.add(rows_of(support::random_inputs(100, input_width, 2), input_width), serial);
   return moment;
 }
 
@@ -75,9 +75,9 @@ TEST_CASE("host: weights may be spoilt as soon as they are added, and read again
   const auto plan_of = [&](bool streamed) {
     Model model = model_without_windows();
     std::vector<Row> weights;
-    for (const std::string& name : names) {
+    for (const std::string& name : matrix_names) {
       weights.push_back(read(name));
-      model.add(name, rows_of(weights.back(), width), moment, serial);
+      model.add(name, rows_of(weights.back(), input_width), moment, serial);
       if (!streamed) continue;
       weights.back().assign(weights.back().size(), std::numeric_limits<float>::quiet_NaN());
       weights.clear();
@@ -86,13 +86,13 @@ TEST_CASE("host: weights may be spoilt as soon as they are added, and read again
   };
   const Plan kept = plan_of(false);
   const Plan streamed = plan_of(true);
-  const Row x = support::random_inputs(1, width, 4);
-  for (const std::string& name : names) {
+  const Row x = support::random_inputs(1, input_width, 4);
+  for (const std::string& name : matrix_names) {
     CHECK(streamed[name].cells == kept[name].cells);
     const Row weights = read(name);
     const auto product = [&](const Plan& plan) {
       return support::multiply(
-          nash_swarm::pack(rows_of(weights, width), plan[name], moment, serial), x);
+          nash_swarm::pack(rows_of(weights, input_width), plan[name], moment, serial), x);
     };
     CHECK(bits_of(product(streamed)) == bits_of(product(kept)));
   }
@@ -102,26 +102,27 @@ TEST_CASE("host: weights may be spoilt as soon as they are added, and read again
 TEST_CASE("host: matrices of one input share its basis and its rounded codes") {
   const InputMoment moment = moment_of_inputs();
   Model model = model_without_windows();
-  const auto input = model.input_basis("input", width);
-  for (const std::string& name : names) {
-    model.add(name, rows_of(read(name), width), moment, input, serial);
+  const auto input = model.input_basis("input", input_width);
+  for (const std::string& name : matrix_names) {
+    model.add(name, rows_of(read(name), input_width), moment, input, serial);
   }
   const Plan plan = nash_swarm::allocate(model, Budget::bits(4.0), scalar_codes());
   CHECK(nash_swarm::distinct_bases(plan.matrices()).size() == 1);
   std::size_t bytes = input->stored_bytes();
-  const Row x = support::random_inputs(5, width, 4);
-  const Activations shared = nash_swarm::quantize_activations(*input, rows_of(x, width), serial);
-  for (const std::string& name : names) {
+  const Row x = support::random_inputs(5, input_width, 4);
+  const Activations shared =
+      nash_swarm::quantize_activations(*input, rows_of(x, input_width), serial);
+  for (const std::string& name : matrix_names) {
     CAPTURE(name);
     const PackedMatrix packed =
-        nash_swarm::pack(rows_of(read(name), width), plan[name], moment, serial);
+        nash_swarm::pack(rows_of(read(name), input_width), plan[name], moment, serial);
     CHECK(packed.shared_basis() == input);
     CHECK(bits_of(support::multiply(packed, shared, 5, serial)) ==
           bits_of(support::multiply(packed, x)));
     bytes += packed.stored_bytes();
   }
   CHECK(plan.certificate().bytes == bytes);
-  CHECK(model.input_basis("other", width)->fingerprint() != input->fingerprint());
+  CHECK(model.input_basis("other", input_width)->fingerprint() != input->fingerprint());
 }
 
 TEST_CASE("host: calls on watched threads tell their tasks, and are cancelled without a trace") {
@@ -135,15 +136,16 @@ TEST_CASE("host: calls on watched threads tell their tasks, and are cancelled wi
 
   Model model = model_without_windows();
   most = 1;
-  CHECK_THROWS_AS(model.add("q", rows_of(weights, width), moment, watched), nash_swarm::Cancelled);
+  CHECK_THROWS_AS(model.add("q", rows_of(weights, input_width), moment, watched),
+                  nash_swarm::Cancelled);
   CHECK(model.matrices().empty());
   most = std::numeric_limits<std::size_t>::max();
-  model.add("q", rows_of(weights, width), moment, watched);
+  model.add("q", rows_of(weights, input_width), moment, watched);
 
   const Plan plan = nash_swarm::allocate(model, Budget::bits(4.0), scalar_codes());
   const auto pack = [&] {
     told = 0;
-    return nash_swarm::pack(rows_of(weights, width), plan["q"], moment, watched);
+    return nash_swarm::pack(rows_of(weights, input_width), plan["q"], moment, watched);
   };
   const PackedMatrix packed = pack();
   const std::size_t tasks = told;
@@ -152,6 +154,6 @@ TEST_CASE("host: calls on watched threads tell their tasks, and are cancelled wi
   CHECK_THROWS_AS(pack(), nash_swarm::Cancelled);
   CHECK(told < tasks);
   most = std::numeric_limits<std::size_t>::max();
-  const Row x = support::random_inputs(1, width, 4);
+  const Row x = support::random_inputs(1, input_width, 4);
   CHECK(bits_of(support::multiply(pack(), x)) == bits_of(support::multiply(packed, x)));
 }
