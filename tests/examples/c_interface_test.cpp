@@ -1,6 +1,7 @@
 #include <doctest/doctest.h>
 
 #include <cstddef>
+#include <filesystem>
 #include <memory>
 #include <nash_swarm/io/packed_model.hpp>
 #include <nash_swarm/rounding/nearest.hpp>
