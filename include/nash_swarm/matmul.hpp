@@ -13,6 +13,7 @@
 #include <nash_swarm/core/half.hpp>
 #include <nash_swarm/core/tensor_view.hpp>
 #include <nash_swarm/core/thread_pool.hpp>
+#include <nash_swarm/format/host_memory.hpp>
 #include <nash_swarm/format/packed_matrix.hpp>
 #include <nash_swarm/kernel/matmul.hpp>
 #include <nash_swarm/kernel/matmul_exact.hpp>

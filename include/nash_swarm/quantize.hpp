@@ -6,6 +6,7 @@
 #include <nash_swarm/calibration/importance.hpp>
 #include <nash_swarm/calibration/input_moment.hpp>
 #include <nash_swarm/calibration/matrix_calibration.hpp>
+#include <nash_swarm/core/watched_executor.hpp>
 #include <nash_swarm/matmul.hpp>
 #include <nash_swarm/model/allocate.hpp>
 #include <nash_swarm/model/model.hpp>

@@ -16,11 +16,14 @@ struct AnyBody {
 /// return when all are done. A host's own thread pool becomes one in three lines:
 ///
 ///     struct HostExecutor {
-///       template <class Body> void run(std::size_t count, Body&& body) { pool.for_each(count, body); }
+///       template <class Body> void run(std::size_t count, Body&& body) { pool.for_each(count,
+///       body); }
 ///     };
 ///
 /// An executor may say how many threads it has, by a member `threads()`: products are then cut into
-/// tasks as large as that allows. Results do not depend on the executor.
+/// tasks as large as that allows. Results do not depend on the executor. Nothing in the library
+/// calls `run` from within a body. A body throws where weights or moments are bad: threads that
+/// cannot pass that on need a WatchedExecutor around them.
 template <class E>
 concept Executor = requires(E& executor, std::size_t count) {
   executor.run(count, detail::AnyBody{});  // a temporary, as the library's bodies are

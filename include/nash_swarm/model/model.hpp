@@ -43,6 +43,16 @@ class Model {
                  std::vector<WindowFamily> families = {WindowFamily::hash32})
       : seed_(seed), families_(std::move(families)) {}
 
+  /// A basis for an input that several matrices read, such as queries, keys and values: added with
+  /// it, each still has a plan and a scale of its own, while the basis is stored once, and
+  /// `quantize_activations` rounds the input once for all their products.
+  /// @param name that no other basis has
+  std::shared_ptr<const InputBasis> input_basis(std::string name, std::size_t in_features) const {
+    return std::make_shared<const InputBasis>(std::move(name), in_features,
+                                              InputBasis::widest_rotation(in_features),
+                                              seed_ + matrices_.size());
+  }
+
   /// Adds a matrix with a basis of its own.
   /// @param weights [out, in]
   /// @param calibration input moments that have seen nothing stand for H = I
@@ -53,14 +63,12 @@ class Model {
   template <Executor E>
   void add(const std::string& name, TensorView<const float, 2> weights,
            const MatrixCalibration& calibration, E& executor, double importance = 1.0) {
-    add(name, weights, calibration,
-        std::make_shared<const InputBasis>(name + ".input", weights.extent(1),
-                                           InputBasis::widest_rotation(weights.extent(1)),
-                                           seed_ + matrices_.size()),
-        executor, importance);
+    add(name, weights, calibration, input_basis(name + ".input", weights.extent(1)), executor,
+        importance);
   }
 
-  /// Adds a matrix that reads its input in a given basis, which other matrices may share.
+  /// Adds a matrix that reads its input in a given basis, which other matrices may share; see
+  /// `input_basis`.
   /// @param order of the rows in the panels, for instance that of an earlier plan; if none is
   /// given, rows are sorted where that pays
   template <Executor E>
