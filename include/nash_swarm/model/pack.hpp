@@ -14,9 +14,8 @@ inline namespace NASH_SWARM_TARGET {
 /// @param weights [out, in], the matrix that was added to the model under the plan's name
 /// @throws Error for NaN, infinity or a weight beyond 2^118 (named by index), moments that cannot
 /// be (see ErrorFeedback), or a shape that does not fit
-template <Executor E>
-PackedMatrix pack(TensorView<const float, 2> weights, const MatrixPlan& plan,
-                  const MatrixCalibration& calibration, E& executor) {
+inline PackedMatrix pack(TensorView<const float, 2> weights, const MatrixPlan& plan,
+                         const MatrixCalibration& calibration, ExecutorView executor) {
   const PanelFeedback feedback(calibration, *plan.basis, weights.extent(0), executor);
   return round_matrix(plan.name, weights, plan.basis, plan.cells, feedback, executor, plan.order);
 }

@@ -217,12 +217,18 @@ inline namespace NASH_SWARM_TARGET {
 /// takes gradients to be known
 /// @throws Error for NaN, infinity or a weight beyond 2^118 (named by index), moments that cannot
 /// be (see ErrorFeedback), an importance below 0, or shapes that do not fit
-template <Executor E>
-MatrixPayoff matrix_payoff(const std::string& name, TensorView<const float, 2> weights,
-                           const MatrixCalibration& calibration, const InputBasis& basis,
-                           double importance, E& executor,
-                           const std::vector<WindowFamily>& families = {WindowFamily::hash32},
-                           std::optional<RowOrder> order = std::nullopt) {
+NASH_SWARM_FUNCTION MatrixPayoff matrix_payoff(
+    const std::string& name, TensorView<const float, 2> weights,
+    const MatrixCalibration& calibration, const InputBasis& basis, double importance,
+    ExecutorView executor, const std::vector<WindowFamily>& families = {WindowFamily::hash32},
+    std::optional<RowOrder> order = std::nullopt);
+
+#if NASH_SWARM_DEFINITIONS
+NASH_SWARM_FUNCTION MatrixPayoff matrix_payoff(
+    const std::string& name, TensorView<const float, 2> weights,
+    const MatrixCalibration& calibration, const InputBasis& basis, double importance,
+    ExecutorView executor, const std::vector<WindowFamily>& families,
+    std::optional<RowOrder> order) {
   const std::size_t in = calibration.inputs().in_features();
   if (in != weights.extent(1) || basis.in_features() != weights.extent(1)) {
     throw Error(name, "moments of " + std::to_string(in) + " channels for a matrix of " +
@@ -266,6 +272,7 @@ MatrixPayoff matrix_payoff(const std::string& name, TensorView<const float, 2> w
       detail::measured_noise(name, weights, basis, feedback, payoff.order, families, executor);
   return payoff;
 }
+#endif
 
 }  // namespace NASH_SWARM_TARGET
 }  // namespace nash_swarm
