@@ -11,17 +11,20 @@
 /// NASH_SWARM_KERNELS_HERE for one more file, compiled with the same options, that includes
 /// <nash_swarm/matmul.hpp>, or <nash_swarm/quantize.hpp> if the others do.
 ///
-/// NASH_SWARM_FUNCTION stands before the declaration of such a function, and its definition where
-/// NASH_SWARM_DEFINITIONS is 1.
+/// NASH_SWARM_FUNCTION stands before the declaration of such a function, NASH_SWARM_DEFINITION
+/// before its definition, which is there if NASH_SWARM_DEFINITIONS is 1. It is a template in files
+/// that compile it themselves, so that they do so only if they use it.
 #if defined(NASH_SWARM_KERNELS_HERE)
 #define NASH_SWARM_DEFINITIONS 1
 #define NASH_SWARM_FUNCTION
+#define NASH_SWARM_DEFINITION
 #elif defined(NASH_SWARM_KERNELS_ELSEWHERE)
 #define NASH_SWARM_DEFINITIONS 0
 #define NASH_SWARM_FUNCTION
 #else
 #define NASH_SWARM_DEFINITIONS 1
-#define NASH_SWARM_FUNCTION inline
+#define NASH_SWARM_FUNCTION template <class = void>
+#define NASH_SWARM_DEFINITION template <class>
 #endif
 
 /// Name of the inline namespace that holds the functions, keyed on the instruction set that the

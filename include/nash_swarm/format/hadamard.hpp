@@ -39,7 +39,7 @@ struct Rotation {
 NASH_SWARM_FUNCTION Rotation rotation_for(InstructionSet set) noexcept;
 
 #if NASH_SWARM_DEFINITIONS
-NASH_SWARM_FUNCTION Rotation rotation_for(InstructionSet set) noexcept {
+NASH_SWARM_DEFINITION Rotation rotation_for(InstructionSet set) noexcept {
 #if defined(NASH_SWARM_X86_REGIONS)
   if (set != InstructionSet::portable) {
     return {&hadamard::avx2::rotate, &hadamard::avx2::rotate_back};

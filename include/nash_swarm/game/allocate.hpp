@@ -9,13 +9,14 @@
 #include <nash_swarm/core/config.hpp>
 #include <nash_swarm/core/error.hpp>
 #include <nash_swarm/core/executor.hpp>
+#include <nash_swarm/game/allocation.hpp>
 #include <nash_swarm/game/game.hpp>
-#include <nash_swarm/game/price.hpp>
 
 #if NASH_SWARM_DEFINITIONS
 #include <nash_swarm/game/chain.hpp>
 #include <nash_swarm/game/exact.hpp>
 #include <nash_swarm/game/potential.hpp>
+#include <nash_swarm/game/price.hpp>
 #include <nash_swarm/game/swarm.hpp>
 #include <nash_swarm/game/time_price.hpp>
 #endif
@@ -71,7 +72,7 @@ NASH_SWARM_FUNCTION Allocation allocate(const Game& game, std::uint64_t budget,
                                         ExecutorView executor, std::uint64_t seed = 0);
 
 #if NASH_SWARM_DEFINITIONS
-NASH_SWARM_FUNCTION Allocation allocate(const Game& game, std::uint64_t budget,
+NASH_SWARM_DEFINITION Allocation allocate(const Game& game, std::uint64_t budget,
                                         ExecutorView executor, std::uint64_t seed) {
   check(game);
   detail::check_budget(smallest_bytes(game.players), budget);

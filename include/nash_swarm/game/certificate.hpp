@@ -13,10 +13,13 @@
 
 #include <nash_swarm/core/config.hpp>
 #include <nash_swarm/core/error.hpp>
-#include <nash_swarm/game/best_response.hpp>
 #include <nash_swarm/game/game.hpp>
+
+#if NASH_SWARM_DEFINITIONS
+#include <nash_swarm/game/best_response.hpp>
 #include <nash_swarm/game/lower_bound.hpp>
 #include <nash_swarm/game/potential.hpp>
+#endif
 
 namespace nash_swarm {
 
@@ -40,6 +43,7 @@ struct Certificate {
   friend bool operator==(const Certificate&, const Certificate&) = default;
 };
 
+#if NASH_SWARM_DEFINITIONS
 namespace detail {
 
 /// What players could gain by leaving their strategies; 0 if none has a better one.
@@ -118,6 +122,7 @@ inline std::string digits(double value) {
 
 }  // namespace NASH_SWARM_TARGET
 }  // namespace detail
+#endif
 
 inline namespace NASH_SWARM_TARGET {
 
@@ -134,7 +139,7 @@ NASH_SWARM_FUNCTION Certificate certify(const Game& game, std::span<const std::u
                                         std::span<const double> y = {}, double time_price = 0);
 
 #if NASH_SWARM_DEFINITIONS
-NASH_SWARM_FUNCTION Certificate certify(const Game& game, std::span<const std::uint32_t> strategy,
+NASH_SWARM_DEFINITION Certificate certify(const Game& game, std::span<const std::uint32_t> strategy,
                                         std::uint64_t budget, double price,
                                         std::span<const double> y, double time_price) {
   check(game);
@@ -182,7 +187,7 @@ NASH_SWARM_FUNCTION std::string verify(const Certificate& certificate, const Gam
                                        std::span<const std::uint32_t> strategy);
 
 #if NASH_SWARM_DEFINITIONS
-NASH_SWARM_FUNCTION std::string verify(const Certificate& certificate, const Game& game,
+NASH_SWARM_DEFINITION std::string verify(const Certificate& certificate, const Game& game,
                                        std::span<const std::uint32_t> strategy) {
   Certificate recomputed;
   try {

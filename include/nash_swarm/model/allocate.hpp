@@ -63,7 +63,7 @@ inline namespace NASH_SWARM_TARGET {
 NASH_SWARM_FUNCTION Plan allocate(const Model& model, const Budget& budget, const Rules& rules = {});
 
 #if NASH_SWARM_DEFINITIONS
-NASH_SWARM_FUNCTION Plan allocate(const Model& model, const Budget& budget, const Rules& rules) {
+NASH_SWARM_DEFINITION Plan allocate(const Model& model, const Budget& budget, const Rules& rules) {
   const std::uint64_t limit = budget.for_weights(model.weights());
   if (model.coupled()) return CoupledGame(model, rules).allocate(limit);
   const CellGame cells(model, rules);
@@ -84,7 +84,7 @@ NASH_SWARM_FUNCTION Plan certify(const Model& model, std::vector<MatrixPlan> pla
                                  std::span<const double> y = {});
 
 #if NASH_SWARM_DEFINITIONS
-NASH_SWARM_FUNCTION Plan certify(const Model& model, std::vector<MatrixPlan> plans,
+NASH_SWARM_DEFINITION Plan certify(const Model& model, std::vector<MatrixPlan> plans,
                                  std::uint64_t budget, double price, const Rules& rules,
                                  std::span<const double> y) {
   if (model.coupled()) {

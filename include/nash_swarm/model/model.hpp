@@ -12,7 +12,7 @@
 #include <utility>
 #include <vector>
 
-#include <nash_swarm/calibration/heading.hpp>
+#include <nash_swarm/calibration/measured_headings.hpp>
 #include <nash_swarm/core/error.hpp>
 #include <nash_swarm/core/executor.hpp>
 #include <nash_swarm/core/tensor_view.hpp>

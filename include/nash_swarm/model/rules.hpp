@@ -94,7 +94,7 @@ NASH_SWARM_FUNCTION std::vector<std::vector<std::uint32_t>> allowed_formats(
     const Rules& rules, const std::vector<std::string>& names);
 
 #if NASH_SWARM_DEFINITIONS
-NASH_SWARM_FUNCTION std::vector<std::vector<std::uint32_t>> allowed_formats(
+NASH_SWARM_DEFINITION std::vector<std::vector<std::uint32_t>> allowed_formats(
     const Rules& rules, const std::vector<std::string>& names) {
   const double least = rules.min_bits.value_or(0.0);
   const double most = rules.max_bits.value_or(format_table.back().bits_per_weight());

@@ -36,7 +36,7 @@ NASH_SWARM_FUNCTION auto spread_function_for(InstructionSet set) noexcept
     -> void (*)(const ErrorSpread&) noexcept;
 
 #if NASH_SWARM_DEFINITIONS
-NASH_SWARM_FUNCTION auto spread_function_for(InstructionSet set) noexcept
+NASH_SWARM_DEFINITION auto spread_function_for(InstructionSet set) noexcept
     -> void (*)(const ErrorSpread&) noexcept {
 #if defined(NASH_SWARM_X86_REGIONS)
   if (set == InstructionSet::avx512) return &avx512::spread_errors;

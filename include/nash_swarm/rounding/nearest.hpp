@@ -116,7 +116,7 @@ NASH_SWARM_FUNCTION PackedMatrix round_matrix(const std::string& name,
                                               ExecutorView executor, const RowOrder& order = {});
 
 #if NASH_SWARM_DEFINITIONS
-NASH_SWARM_FUNCTION PackedMatrix round_matrix(const std::string& name,
+NASH_SWARM_DEFINITION PackedMatrix round_matrix(const std::string& name,
                                               TensorView<const float, 2> weights,
                                               std::shared_ptr<const InputBasis> basis,
                                               const CellMap& cells, const PanelFeedback& feedback,

@@ -21,7 +21,7 @@ NASH_SWARM_FUNCTION std::vector<std::unique_ptr<ErrorFeedback>> group_feedback(
     const MatrixCalibration& calibration, const InputBasis& basis, ExecutorView executor);
 
 #if NASH_SWARM_DEFINITIONS
-NASH_SWARM_FUNCTION std::vector<std::unique_ptr<ErrorFeedback>> group_feedback(
+NASH_SWARM_DEFINITION std::vector<std::unique_ptr<ErrorFeedback>> group_feedback(
     const MatrixCalibration& calibration, const InputBasis& basis, ExecutorView executor) {
   std::vector<std::unique_ptr<ErrorFeedback>> groups(calibration.groups());
   if (groups.size() == 1) {

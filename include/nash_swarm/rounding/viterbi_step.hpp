@@ -137,7 +137,7 @@ struct ViterbiFunctions {
 NASH_SWARM_FUNCTION ViterbiFunctions viterbi_functions_for(InstructionSet set) noexcept;
 
 #if NASH_SWARM_DEFINITIONS
-NASH_SWARM_FUNCTION ViterbiFunctions viterbi_functions_for(InstructionSet set) noexcept {
+NASH_SWARM_DEFINITION ViterbiFunctions viterbi_functions_for(InstructionSet set) noexcept {
 #if defined(NASH_SWARM_X86_REGIONS)
   if (set == InstructionSet::avx512) return {&avx512::price_gaps, &avx512::viterbi_step};
   if (base_set(set) == InstructionSet::avx2) return {&avx2::price_gaps, &avx2::viterbi_step};
