@@ -33,18 +33,19 @@ concept Executor = requires(E& executor, std::size_t count) {
 class ExecutorView {
  public:
   template <Executor E>
-    requires(!std::same_as<std::remove_cv_t<E>, ExecutorView>)
-  ExecutorView(E& executor) noexcept
-      : executor_(std::addressof(executor)), run_([](const void* own, std::size_t count, Task task) {
+  requires(!std::same_as<std::remove_cv_t<E>, ExecutorView>) ExecutorView(E& executor)
+  noexcept
+      : executor_(std::addressof(executor)),
+        run_([](const void* own, std::size_t count, Task task) {
           static_cast<E*>(const_cast<void*>(own))->run(count, task);
         }) {}
 
   template <class Body>
   void run(std::size_t count, Body&& body) const {
-    run_(executor_, count, {std::addressof(body), [](const void* own, std::size_t index) {
-                              (*static_cast<std::remove_reference_t<Body>*>(
-                                  const_cast<void*>(own)))(index);
-                            }});
+    run_(executor_, count,
+         {std::addressof(body), [](const void* own, std::size_t index) {
+            (*static_cast<std::remove_reference_t<Body>*>(const_cast<void*>(own)))(index);
+          }});
   }
 
  private:

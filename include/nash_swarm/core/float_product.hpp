@@ -53,7 +53,7 @@ NASH_SWARM_FUNCTION void add_product(TensorView<const float, 2> a, TensorView<co
 
 #if NASH_SWARM_DEFINITIONS
 NASH_SWARM_DEFINITION void add_product(TensorView<const float, 2> a, TensorView<const float, 2> b,
-                                     TensorView<float, 2> c, InstructionSet set) {
+                                       TensorView<float, 2> c, InstructionSet set) {
   if (a.extent(1) != b.extent(0) || c.extent(0) != a.extent(0) || c.extent(1) != b.extent(1)) {
     const auto shape = [](const auto& view) {
       return "[" + std::to_string(view.extent(0)) + ", " + std::to_string(view.extent(1)) + "]";

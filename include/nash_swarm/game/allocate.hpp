@@ -73,7 +73,7 @@ NASH_SWARM_FUNCTION Allocation allocate(const Game& game, std::uint64_t budget,
 
 #if NASH_SWARM_DEFINITIONS
 NASH_SWARM_DEFINITION Allocation allocate(const Game& game, std::uint64_t budget,
-                                        ExecutorView executor, std::uint64_t seed) {
+                                          ExecutorView executor, std::uint64_t seed) {
   check(game);
   detail::check_budget(smallest_bytes(game.players), budget);
   Game untimed = game;

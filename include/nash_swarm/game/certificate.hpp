@@ -140,8 +140,8 @@ NASH_SWARM_FUNCTION Certificate certify(const Game& game, std::span<const std::u
 
 #if NASH_SWARM_DEFINITIONS
 NASH_SWARM_DEFINITION Certificate certify(const Game& game, std::span<const std::uint32_t> strategy,
-                                        std::uint64_t budget, double price,
-                                        std::span<const double> y, double time_price) {
+                                          std::uint64_t budget, double price,
+                                          std::span<const double> y, double time_price) {
   check(game);
   detail::check_plan(game, strategy, price, y);
   detail::check_price(time_price);
@@ -188,7 +188,7 @@ NASH_SWARM_FUNCTION std::string verify(const Certificate& certificate, const Gam
 
 #if NASH_SWARM_DEFINITIONS
 NASH_SWARM_DEFINITION std::string verify(const Certificate& certificate, const Game& game,
-                                       std::span<const std::uint32_t> strategy) {
+                                         std::span<const std::uint32_t> strategy) {
   Certificate recomputed;
   try {
     recomputed = certify(game, strategy, certificate.budget, certificate.price, certificate.y,

@@ -66,7 +66,8 @@ inline namespace NASH_SWARM_TARGET {
 NASH_SWARM_FUNCTION const ActivationRounding& activation_rounding_for(InstructionSet set) noexcept;
 
 #if NASH_SWARM_DEFINITIONS
-NASH_SWARM_DEFINITION const ActivationRounding& activation_rounding_for(InstructionSet set) noexcept {
+NASH_SWARM_DEFINITION const ActivationRounding& activation_rounding_for(
+    InstructionSet set) noexcept {
 #if defined(NASH_SWARM_X86_REGIONS)
   if (set != InstructionSet::portable) return activation_codes::avx2::rounding;
 #endif

@@ -60,7 +60,8 @@ inline namespace NASH_SWARM_TARGET {
 /// are the players, or, if the matrices of the model disturb each other, the matrices.
 /// @throws Error if the budget is below the smallest possible (which it names), the model is empty,
 ///         or the rules cannot be kept
-NASH_SWARM_FUNCTION Plan allocate(const Model& model, const Budget& budget, const Rules& rules = {});
+NASH_SWARM_FUNCTION Plan allocate(const Model& model, const Budget& budget,
+                                  const Rules& rules = {});
 
 #if NASH_SWARM_DEFINITIONS
 NASH_SWARM_DEFINITION Plan allocate(const Model& model, const Budget& budget, const Rules& rules) {
@@ -85,8 +86,8 @@ NASH_SWARM_FUNCTION Plan certify(const Model& model, std::vector<MatrixPlan> pla
 
 #if NASH_SWARM_DEFINITIONS
 NASH_SWARM_DEFINITION Plan certify(const Model& model, std::vector<MatrixPlan> plans,
-                                 std::uint64_t budget, double price, const Rules& rules,
-                                 std::span<const double> y) {
+                                   std::uint64_t budget, double price, const Rules& rules,
+                                   std::span<const double> y) {
   if (model.coupled()) {
     return CoupledGame(model, rules).certify(std::move(plans), budget, price, y);
   }

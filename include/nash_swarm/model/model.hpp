@@ -64,7 +64,8 @@ class Model {
   /// given, rows are sorted where that pays
   void add(const std::string& name, TensorView<const float, 2> weights,
            const MatrixCalibration& calibration, std::shared_ptr<const InputBasis> basis,
-           ExecutorView executor, double importance = 1.0, std::optional<RowOrder> order = std::nullopt) {
+           ExecutorView executor, double importance = 1.0,
+           std::optional<RowOrder> order = std::nullopt) {
     for (const ModelMatrix& matrix : matrices_) {
       if (matrix.name == name) throw Error(name, "a matrix of this name was added before");
     }

@@ -24,8 +24,8 @@ NASH_SWARM_FUNCTION PackedMatrix pack(TensorView<const float, 2> weights, const 
 
 #if NASH_SWARM_DEFINITIONS
 NASH_SWARM_DEFINITION PackedMatrix pack(TensorView<const float, 2> weights, const MatrixPlan& plan,
-                                      const MatrixCalibration& calibration,
-                                      ExecutorView executor) {
+                                        const MatrixCalibration& calibration,
+                                        ExecutorView executor) {
   const PanelFeedback feedback(calibration, *plan.basis, weights.extent(0), executor);
   return round_matrix(plan.name, weights, plan.basis, plan.cells, feedback, executor, plan.order);
 }

@@ -231,11 +231,13 @@ NASH_SWARM_FUNCTION MatrixPayoff matrix_payoff(
     std::optional<RowOrder> order = std::nullopt);
 
 #if NASH_SWARM_DEFINITIONS
-NASH_SWARM_DEFINITION MatrixPayoff matrix_payoff(
-    const std::string& name, TensorView<const float, 2> weights,
-    const MatrixCalibration& calibration, const InputBasis& basis, double importance,
-    ExecutorView executor, const std::vector<WindowFamily>& families,
-    std::optional<RowOrder> order) {
+NASH_SWARM_DEFINITION MatrixPayoff matrix_payoff(const std::string& name,
+                                                 TensorView<const float, 2> weights,
+                                                 const MatrixCalibration& calibration,
+                                                 const InputBasis& basis, double importance,
+                                                 ExecutorView executor,
+                                                 const std::vector<WindowFamily>& families,
+                                                 std::optional<RowOrder> order) {
   const std::size_t in = calibration.inputs().in_features();
   if (in != weights.extent(1) || basis.in_features() != weights.extent(1)) {
     throw Error(name, "moments of " + std::to_string(in) + " channels for a matrix of " +

@@ -117,10 +117,10 @@ NASH_SWARM_FUNCTION PackedMatrix round_matrix(const std::string& name,
 
 #if NASH_SWARM_DEFINITIONS
 NASH_SWARM_DEFINITION PackedMatrix round_matrix(const std::string& name,
-                                              TensorView<const float, 2> weights,
-                                              std::shared_ptr<const InputBasis> basis,
-                                              const CellMap& cells, const PanelFeedback& feedback,
-                                              ExecutorView executor, const RowOrder& order) {
+                                                TensorView<const float, 2> weights,
+                                                std::shared_ptr<const InputBasis> basis,
+                                                const CellMap& cells, const PanelFeedback& feedback,
+                                                ExecutorView executor, const RowOrder& order) {
   const std::size_t out_features = weights.extent(0);
   if (!basis || basis->in_features() != weights.extent(1) ||
       cells.panels() != panel_count(out_features) ||
