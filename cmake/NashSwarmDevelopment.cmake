@@ -21,9 +21,9 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_L
     nash_swarm_warnings INTERFACE -Wno-restrict -Wno-maybe-uninitialized)
 endif()
 
-# The kernels, compiled once for all that link them.
+# What takes long to compile, once for all that link it.
 add_library(nash_swarm_kernels STATIC EXCLUDE_FROM_ALL ${CMAKE_CURRENT_LIST_DIR}/kernels.cpp)
-target_link_libraries(nash_swarm_kernels PUBLIC nash_swarm::matmul PRIVATE nash_swarm_warnings)
+target_link_libraries(nash_swarm_kernels PUBLIC nash_swarm::nash_swarm PRIVATE nash_swarm_warnings)
 target_compile_definitions(nash_swarm_kernels INTERFACE NASH_SWARM_KERNELS_ELSEWHERE)
 
 if(NASH_SWARM_VERIFY_HEADERS)

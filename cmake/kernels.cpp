@@ -1,2 +1,2 @@
 #define NASH_SWARM_KERNELS_HERE
-#include <nash_swarm/matmul.hpp>
+#include <nash_swarm/quantize.hpp>

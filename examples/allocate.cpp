@@ -3,20 +3,15 @@
 #include <cstdio>
 #include <span>
 #include <string>
-#include <utility>
 #include <vector>
 
-#include <nlohmann/json.hpp>
-
-#include <nash_swarm/core/thread_pool.hpp>
-#include <nash_swarm/game/allocate.hpp>
-#include <nash_swarm/game/baselines.hpp>
 #include <nash_swarm/game/certificate.hpp>
-#include <nash_swarm/game/relaxation.hpp>
+#include <nash_swarm/game/game.hpp>
 #include <nash_swarm/io/atomic_file.hpp>
-#include <nash_swarm/io/plan_file.hpp>
 #include <nash_swarm/io/printable_name.hpp>
 
+#include "allocation/methods.hpp"
+#include "allocation/plan_text.hpp"
 #include "allocation/tables.hpp"
 #include "command_line.hpp"
 
@@ -27,7 +22,6 @@ namespace {
 using nash_swarm::Allocation;
 using nash_swarm::Certificate;
 using nash_swarm::Game;
-using Json = nlohmann::ordered_json;
 
 struct Options {
   std::string tables;
@@ -39,8 +33,6 @@ struct Options {
   std::size_t threads = 0;
 
   void add_to(CLI::App& app) {
-    std::vector<std::string> names{"nash_swarm"};
-    for (const nash_swarm::Method& known : nash_swarm::methods) names.emplace_back(known.name);
     app.add_option("--tables", tables, "CSV: player,format,bytes,loss[,h0,h1,…]")->required();
     app.add_option("--edges", edges, "CSV: a,b,bytes, taken if players a and b differ");
     app.add_option("--budget", budget, "Most bytes of all players together")
@@ -48,7 +40,7 @@ struct Options {
         ->transform(whole_number());
     app.add_option("--plan-out", plan_out, "JSON file to write")->required();
     app.add_option("--method", method, "How to allocate")
-        ->check(CLI::IsMember(names))
+        ->check(CLI::IsMember(allocation::method_names()))
         ->capture_default_str();
     app.add_option("--seed", seed, "Seed of the flocks")
         ->transform(whole_number())
@@ -56,53 +48,6 @@ struct Options {
     app.add_option("--threads", threads, "Threads (all cores)")->check(CLI::PositiveNumber);
   }
 };
-
-Allocation run_method(const Options& options, const Game& game) {
-  if (options.method == "nash_swarm") {
-    nash_swarm::ThreadPool pool(options.threads);
-    return nash_swarm::allocate(game, options.budget, pool, options.seed);
-  }
-  Allocation allocation;
-  for (const nash_swarm::Method& method : nash_swarm::methods) {
-    if (method.name == options.method) {
-      allocation = method.allocate(game, options.budget, options.seed);
-    }
-  }
-  // Whatever the method, the plan is measured against the best bound.
-  const nash_swarm::Relaxation relaxation = nash_swarm::relax(game, options.budget);
-  allocation.price = relaxation.price;
-  allocation.y = relaxation.y;
-  return allocation;
-}
-
-Json plan_json(const allocation::NamedGame& named, const Allocation& allocation,
-               const Certificate& certificate) {
-  Json players = Json::object();
-  auto& entries = players.get_ref<Json::object_t&>();
-  for (std::size_t player = 0; player < named.players.size(); ++player) {
-    // operator[] would search all former players; their names differ already.
-    entries.emplace_back(named.players[player],
-                         named.format_name(player, allocation.strategy[player]));
-  }
-  Json plan{{"certificate", nash_swarm::certificate_json(certificate)}};
-  plan["players"] = std::move(players);
-  return plan;
-}
-
-/// Checks the text that is about to be written as somebody would who has only it and the tables.
-std::string verify_text(const std::string& text, const allocation::NamedGame& named) {
-  const nlohmann::json plan = nlohmann::json::parse(text);
-  const Certificate certificate = nash_swarm::read_certificate(plan.at("certificate"), "plan");
-  std::vector<std::uint32_t> strategy;
-  for (std::size_t player = 0; player < named.players.size(); ++player) {
-    const std::string format = plan.at("players").at(named.players[player]);
-    const std::size_t count = named.first[player + 1] - named.first[player];
-    std::uint32_t a = 0;
-    while (a < count && named.format_name(player, a) != format) ++a;
-    strategy.push_back(a);
-  }
-  return nash_swarm::verify(certificate, named.view(), strategy);
-}
 
 void print(const Options& options, const allocation::NamedGame& named, const Allocation& allocation,
            const Certificate& c) {
@@ -126,12 +71,12 @@ int run(const Options& options) {
   if (!options.edges.empty()) allocation::read_edges(options.edges, named);
   nash_swarm::AtomicFile file(options.plan_out);
   const Game game = named.view();
-  const Allocation allocation = run_method(options, game);
-  const Certificate certificate = nash_swarm::certify(game, allocation.strategy, options.budget,
-                                                      allocation.price, allocation.y);
-  const std::string text = plan_json(named, allocation, certificate).dump(1) + "\n";
+  const Allocation allocation =
+      allocation::run_method(options.method, game, options.budget, options.seed, options.threads);
+  const Certificate certificate = allocation::certify(game, allocation, options.budget);
+  const std::string text = allocation::plan_text(named, allocation, certificate);
   print(options, named, allocation, certificate);
-  const std::string wrong = verify_text(text, named);
+  const std::string wrong = allocation::verify_text(text, named);
   if (!wrong.empty()) {
     std::fprintf(stderr, "allocate: the certificate does not hold: %s\n", wrong.c_str());
     return exit_failed;

@@ -3,9 +3,7 @@
 /// For hosts that only run packed models: no dependency beyond the standard library.
 ///
 /// Every file that multiplies compiles the kernels, which takes half a minute. A host of several
-/// such files compiles them once: it defines NASH_SWARM_KERNELS_ELSEWHERE for all of them, and adds
-/// a file that defines NASH_SWARM_KERNELS_HERE and includes this header, compiled with the same
-/// options.
+/// such files compiles them once; core/config.hpp says how.
 
 #include <nash_swarm/core/aligned_buffer.hpp>
 #include <nash_swarm/core/error.hpp>

@@ -5,11 +5,13 @@
 #include <cstddef>
 #include <functional>
 #include <stdexcept>
+#include <type_traits>
 #include <vector>
 
 #include <nash_swarm/core/thread_pool.hpp>
 
 using nash_swarm::Executor;
+using nash_swarm::ExecutorView;
 using nash_swarm::SerialExecutor;
 
 namespace {
@@ -59,6 +61,8 @@ static_assert(Executor<HostExecutor>);
 static_assert(Executor<ErasedExecutor>);
 static_assert(Executor<SerialExecutor> && Executor<const SerialExecutor>);
 static_assert(Executor<nash_swarm::ThreadPool>);
+static_assert(Executor<ExecutorView> && std::is_convertible_v<HostExecutor&, ExecutorView>);
+static_assert(!std::is_convertible_v<PrivateRun&, ExecutorView>);
 static_assert(!Executor<const nash_swarm::ThreadPool>);
 static_assert(!Executor<WithoutRun> && !Executor<WithoutCount> && !Executor<BodyOfTwoIndices>);
 static_assert(!Executor<PlainFunctionsOnly> && !Executor<NamedBodiesOnly>);
@@ -83,6 +87,9 @@ TEST_CASE("executor: a host's pool and the serial one call every index once") {
     CHECK(count_calls(host, count) == once);
     CHECK(count_calls(erased, count) == once);
     CHECK(count_calls(in_order, count) == once);
+    for (ExecutorView view : {ExecutorView(host), ExecutorView(erased), ExecutorView(in_order)}) {
+      CHECK(count_calls(view, count) == once);
+    }
   }
 }
 

@@ -9,19 +9,12 @@
 #include <Eigen/Core>
 #include <Eigen/Eigenvalues>
 
+#include <nash_swarm/calibration/measured_headings.hpp>
 #include <nash_swarm/core/error.hpp>
 #include <nash_swarm/core/executor.hpp>
 #include <nash_swarm/core/tensor_view.hpp>
 
 namespace nash_swarm {
-
-/// How the damage of the matrices of a model adds up, as measured. Matrices that disturb nobody
-/// have the coherent share 0: for the game there is no difference.
-struct MeasuredHeadings {
-  std::size_t dimension = 0;      ///< s; 0: no matrix disturbs another
-  std::vector<double> direction;  ///< [matrices, s] unit vectors
-  std::vector<double> coherent;   ///< [matrices] coherent share of the loss, 0 … 1
-};
 
 /// Products of what the errors of single matrices do to the output of a model, gathered over text.
 ///

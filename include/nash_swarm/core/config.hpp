@@ -6,6 +6,27 @@
 #error "nash_swarm needs C++20: compile with -std=c++20 or later"
 #endif
 
+/// What takes long to compile is compiled in every file that uses it, or once for all files of a
+/// host: it defines NASH_SWARM_KERNELS_ELSEWHERE for all of them, which then see declarations, and
+/// NASH_SWARM_KERNELS_HERE for one more file, compiled with the same options, that includes
+/// <nash_swarm/matmul.hpp>, or <nash_swarm/quantize.hpp> if the others do.
+///
+/// NASH_SWARM_FUNCTION stands before the declaration of such a function, NASH_SWARM_DEFINITION
+/// before its definition, which is there if NASH_SWARM_DEFINITIONS is 1. It is a template in files
+/// that compile it themselves, so that they do so only if they use it.
+#if defined(NASH_SWARM_KERNELS_HERE)
+#define NASH_SWARM_DEFINITIONS 1
+#define NASH_SWARM_FUNCTION
+#define NASH_SWARM_DEFINITION
+#elif defined(NASH_SWARM_KERNELS_ELSEWHERE)
+#define NASH_SWARM_DEFINITIONS 0
+#define NASH_SWARM_FUNCTION
+#else
+#define NASH_SWARM_DEFINITIONS 1
+#define NASH_SWARM_FUNCTION template <class = void>
+#define NASH_SWARM_DEFINITION template <class>
+#endif
+
 /// Name of the inline namespace that holds the functions, keyed on the instruction set that the
 /// including file is compiled for. Two files of one program may be compiled with different
 /// `-march`; without the key the linker would keep one copy of an inline function for both, and

@@ -2,6 +2,8 @@
 
 #include <concepts>
 #include <cstddef>
+#include <memory>
+#include <type_traits>
 
 #include <nash_swarm/core/config.hpp>
 
@@ -27,6 +29,39 @@ struct AnyBody {
 template <class E>
 concept Executor = requires(E& executor, std::size_t count) {
   executor.run(count, detail::AnyBody{});  // a temporary, as the library's bodies are
+};
+
+/// A view on an executor of any type, for functions that are compiled once for all of them. Any
+/// executor converts to it; it must outlive the view.
+class ExecutorView {
+ public:
+  template <Executor E>
+  requires(!std::same_as<std::remove_cv_t<E>, ExecutorView>) ExecutorView(E& executor)
+  noexcept
+      : executor_(std::addressof(executor)),
+        run_([](const void* own, std::size_t count, Task task) {
+          static_cast<E*>(const_cast<void*>(own))->run(count, task);
+        }) {}
+
+  template <class Body>
+  void run(std::size_t count, Body&& body) const {
+    run_(executor_, count,
+         {std::addressof(body), [](const void* own, std::size_t index) {
+            (*static_cast<std::remove_reference_t<Body>*>(const_cast<void*>(own)))(index);
+          }});
+  }
+
+ private:
+  /// A view on a body.
+  struct Task {
+    const void* body;
+    void (*call)(const void* body, std::size_t index);
+
+    void operator()(std::size_t index) const { call(body, index); }
+  };
+
+  const void* executor_;
+  void (*run_)(const void* executor, std::size_t count, Task task);
 };
 
 /// Runs everything on the calling thread.

@@ -26,12 +26,14 @@ struct MatrixPlace {
 using FloatPlace = MatrixPlace<const float>;
 using FloatTarget = MatrixPlace<float>;
 
+#if NASH_SWARM_DEFINITIONS
 inline namespace NASH_SWARM_TARGET {
 
 #define NASH_SWARM_TEXT <nash_swarm/core/float_product.inc>
 #include <nash_swarm/core/wide_float_regions.inc>
 
 }  // namespace NASH_SWARM_TARGET
+#endif
 }  // namespace detail
 
 inline namespace NASH_SWARM_TARGET {
@@ -45,8 +47,13 @@ inline namespace NASH_SWARM_TARGET {
 /// @param c [rows, columns], apart from the others
 /// @param set one that this machine has
 /// @throws Error if the shapes do not fit
-inline void add_product(TensorView<const float, 2> a, TensorView<const float, 2> b,
-                        TensorView<float, 2> c, InstructionSet set = default_instruction_set()) {
+NASH_SWARM_FUNCTION void add_product(TensorView<const float, 2> a, TensorView<const float, 2> b,
+                                     TensorView<float, 2> c,
+                                     InstructionSet set = default_instruction_set());
+
+#if NASH_SWARM_DEFINITIONS
+NASH_SWARM_DEFINITION void add_product(TensorView<const float, 2> a, TensorView<const float, 2> b,
+                                       TensorView<float, 2> c, InstructionSet set) {
   if (a.extent(1) != b.extent(0) || c.extent(0) != a.extent(0) || c.extent(1) != b.extent(1)) {
     const auto shape = [](const auto& view) {
       return "[" + std::to_string(view.extent(0)) + ", " + std::to_string(view.extent(1)) + "]";
@@ -66,6 +73,7 @@ inline void add_product(TensorView<const float, 2> a, TensorView<const float, 2>
   static_cast<void>(set);
   run(&detail::portable::add_product);
 }
+#endif
 
 }  // namespace NASH_SWARM_TARGET
 }  // namespace nash_swarm

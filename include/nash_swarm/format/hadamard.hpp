@@ -12,6 +12,7 @@ namespace detail {
 /// Walsh-Hadamard transforms: values becomes H · values with entries ±1, not normalised, so that
 /// applying it twice multiplies by the size. Additions and subtractions in a fixed tree, so every
 /// instruction set gives the same bits.
+#if NASH_SWARM_DEFINITIONS
 namespace hadamard {
 inline namespace NASH_SWARM_TARGET {
 
@@ -20,6 +21,7 @@ inline namespace NASH_SWARM_TARGET {
 
 }  // namespace NASH_SWARM_TARGET
 }  // namespace hadamard
+#endif
 
 inline namespace NASH_SWARM_TARGET {
 
@@ -34,7 +36,10 @@ struct Rotation {
 
 /// Vectors of eight serve AVX-512 as well: there is little to do. Those of four are NEON's own.
 /// @param set one that this machine has
-inline Rotation rotation_for(InstructionSet set) noexcept {
+NASH_SWARM_FUNCTION Rotation rotation_for(InstructionSet set) noexcept;
+
+#if NASH_SWARM_DEFINITIONS
+NASH_SWARM_DEFINITION Rotation rotation_for(InstructionSet set) noexcept {
 #if defined(NASH_SWARM_X86_REGIONS)
   if (set != InstructionSet::portable) {
     return {&hadamard::avx2::rotate, &hadamard::avx2::rotate_back};
@@ -43,6 +48,7 @@ inline Rotation rotation_for(InstructionSet set) noexcept {
   static_cast<void>(set);
   return {&hadamard::portable::rotate, &hadamard::portable::rotate_back};
 }
+#endif
 
 }  // namespace NASH_SWARM_TARGET
 }  // namespace detail

@@ -9,15 +9,21 @@
 #include <nash_swarm/core/config.hpp>
 #include <nash_swarm/core/error.hpp>
 #include <nash_swarm/core/executor.hpp>
+#include <nash_swarm/game/allocation.hpp>
+#include <nash_swarm/game/game.hpp>
+
+#if NASH_SWARM_DEFINITIONS
 #include <nash_swarm/game/chain.hpp>
 #include <nash_swarm/game/exact.hpp>
-#include <nash_swarm/game/game.hpp>
 #include <nash_swarm/game/potential.hpp>
 #include <nash_swarm/game/price.hpp>
 #include <nash_swarm/game/swarm.hpp>
 #include <nash_swarm/game/time_price.hpp>
+#endif
 
 namespace nash_swarm {
+
+#if NASH_SWARM_DEFINITIONS
 namespace detail {
 inline namespace NASH_SWARM_TARGET {
 
@@ -25,9 +31,8 @@ inline namespace NASH_SWARM_TARGET {
 inline constexpr std::size_t exact_players = 12;
 
 /// Plans a game without a time limit.
-template <Executor E>
-Allocation allocate_untimed(const Game& game, std::uint64_t budget, E& executor,
-                            std::uint64_t seed) {
+inline Allocation allocate_untimed(const Game& game, std::uint64_t budget, ExecutorView executor,
+                                   std::uint64_t seed) {
   Allocation allocation;
   if (!game.coupled() && game.edges.empty()) {
     allocation = allocate_separable(game.players, budget, executor);
@@ -53,6 +58,7 @@ Allocation allocate_untimed(const Game& game, std::uint64_t budget, E& executor,
 
 }  // namespace NASH_SWARM_TARGET
 }  // namespace detail
+#endif
 
 inline namespace NASH_SWARM_TARGET {
 
@@ -62,8 +68,12 @@ inline namespace NASH_SWARM_TARGET {
 /// time limit has a price of its own.
 /// @param seed of the flocks; the result does not depend on the executor
 /// @throws Error for a bad game and for a budget below the smallest possible bytes
-template <Executor E>
-Allocation allocate(const Game& game, std::uint64_t budget, E& executor, std::uint64_t seed = 0) {
+NASH_SWARM_FUNCTION Allocation allocate(const Game& game, std::uint64_t budget,
+                                        ExecutorView executor, std::uint64_t seed = 0);
+
+#if NASH_SWARM_DEFINITIONS
+NASH_SWARM_DEFINITION Allocation allocate(const Game& game, std::uint64_t budget,
+                                          ExecutorView executor, std::uint64_t seed) {
   check(game);
   detail::check_budget(smallest_bytes(game.players), budget);
   Game untimed = game;
@@ -75,6 +85,7 @@ Allocation allocate(const Game& game, std::uint64_t budget, E& executor, std::ui
     return detail::allocate_untimed(untimed, budget, executor, seed);
   });
 }
+#endif
 
 /// The same on the calling thread.
 inline Allocation allocate(const Game& game, std::uint64_t budget) {

@@ -13,10 +13,13 @@
 
 #include <nash_swarm/core/config.hpp>
 #include <nash_swarm/core/error.hpp>
-#include <nash_swarm/game/best_response.hpp>
 #include <nash_swarm/game/game.hpp>
+
+#if NASH_SWARM_DEFINITIONS
+#include <nash_swarm/game/best_response.hpp>
 #include <nash_swarm/game/lower_bound.hpp>
 #include <nash_swarm/game/potential.hpp>
+#endif
 
 namespace nash_swarm {
 
@@ -40,6 +43,7 @@ struct Certificate {
   friend bool operator==(const Certificate&, const Certificate&) = default;
 };
 
+#if NASH_SWARM_DEFINITIONS
 namespace detail {
 
 /// What players could gain by leaving their strategies; 0 if none has a better one.
@@ -118,6 +122,7 @@ inline std::string digits(double value) {
 
 }  // namespace NASH_SWARM_TARGET
 }  // namespace detail
+#endif
 
 inline namespace NASH_SWARM_TARGET {
 
@@ -129,9 +134,14 @@ inline namespace NASH_SWARM_TARGET {
 /// @param y [s]; any y gives a bound, the one of `allocate` a good one
 /// @throws Error for a bad game, a plan that does not fit it or the budget, a bad price or y
 /// O(players · (s + strategies) + edges) with shared directions
-inline Certificate certify(const Game& game, std::span<const std::uint32_t> strategy,
-                           std::uint64_t budget, double price, std::span<const double> y = {},
-                           double time_price = 0) {
+NASH_SWARM_FUNCTION Certificate certify(const Game& game, std::span<const std::uint32_t> strategy,
+                                        std::uint64_t budget, double price,
+                                        std::span<const double> y = {}, double time_price = 0);
+
+#if NASH_SWARM_DEFINITIONS
+NASH_SWARM_DEFINITION Certificate certify(const Game& game, std::span<const std::uint32_t> strategy,
+                                          std::uint64_t budget, double price,
+                                          std::span<const double> y, double time_price) {
   check(game);
   detail::check_plan(game, strategy, price, y);
   detail::check_price(time_price);
@@ -168,12 +178,17 @@ inline Certificate certify(const Game& game, std::span<const std::uint32_t> stra
   }
   return certificate;
 }
+#endif
 
 /// Recomputes a certificate from the tables and the plan, trusting none of its figures; equality is
 /// exact.
 /// @return empty if everything holds, otherwise what does not
-inline std::string verify(const Certificate& certificate, const Game& game,
-                          std::span<const std::uint32_t> strategy) {
+NASH_SWARM_FUNCTION std::string verify(const Certificate& certificate, const Game& game,
+                                       std::span<const std::uint32_t> strategy);
+
+#if NASH_SWARM_DEFINITIONS
+NASH_SWARM_DEFINITION std::string verify(const Certificate& certificate, const Game& game,
+                                         std::span<const std::uint32_t> strategy) {
   Certificate recomputed;
   try {
     recomputed = certify(game, strategy, certificate.budget, certificate.price, certificate.y,
@@ -204,6 +219,7 @@ inline std::string verify(const Certificate& certificate, const Game& game,
   compare("time_price", certificate.time_price, recomputed.time_price);
   return wrong;
 }
+#endif
 
 }  // namespace NASH_SWARM_TARGET
 }  // namespace nash_swarm

@@ -12,19 +12,12 @@
 #include <nash_swarm/core/config.hpp>
 #include <nash_swarm/core/error.hpp>
 #include <nash_swarm/core/executor.hpp>
+#include <nash_swarm/game/allocation.hpp>
 #include <nash_swarm/game/local_search.hpp>
 #include <nash_swarm/game/lower_hull.hpp>
 #include <nash_swarm/game/players.hpp>
 
 namespace nash_swarm {
-
-/// A strategy for every player and the price of a byte that led to it.
-struct Allocation {
-  std::vector<std::uint32_t> strategy;  ///< [players]: index within the player's strategies
-  double price = 0;                     ///< loss per byte, 0 or more
-  std::vector<double> y;                ///< [s] proves the lower bound together with the price
-  double time_price = 0;                ///< loss per unit of time, 0 or more
-};
 
 namespace detail {
 

@@ -9,9 +9,9 @@
 #include <nash_swarm/core/instruction_set.hpp>
 #include <nash_swarm/format/panel.hpp>
 
-#if defined(NASH_SWARM_X86_REGIONS)
+#if NASH_SWARM_DEFINITIONS && defined(NASH_SWARM_X86_REGIONS)
 #include <immintrin.h>
-#elif defined(NASH_SWARM_NEON)
+#elif NASH_SWARM_DEFINITIONS && defined(NASH_SWARM_NEON)
 #include <arm_neon.h>
 #endif
 
@@ -47,6 +47,7 @@ struct ActivationRounding {
   Round low_digits;
 };
 
+#if NASH_SWARM_DEFINITIONS
 /// Rounding of activations, once per instruction set, with the same bits.
 namespace activation_codes {
 inline namespace NASH_SWARM_TARGET {
@@ -56,18 +57,24 @@ inline namespace NASH_SWARM_TARGET {
 
 }  // namespace NASH_SWARM_TARGET
 }  // namespace activation_codes
+#endif
 
 inline namespace NASH_SWARM_TARGET {
 
 /// Vectors of eight serve AVX-512 as well: there is little to do. Those of four are NEON's own.
 /// @param set one that this machine has
-inline const ActivationRounding& activation_rounding_for(InstructionSet set) noexcept {
+NASH_SWARM_FUNCTION const ActivationRounding& activation_rounding_for(InstructionSet set) noexcept;
+
+#if NASH_SWARM_DEFINITIONS
+NASH_SWARM_DEFINITION const ActivationRounding& activation_rounding_for(
+    InstructionSet set) noexcept {
 #if defined(NASH_SWARM_X86_REGIONS)
   if (set != InstructionSet::portable) return activation_codes::avx2::rounding;
 #endif
   static_cast<void>(set);
   return activation_codes::portable::rounding;
 }
+#endif
 
 }  // namespace NASH_SWARM_TARGET
 }  // namespace detail

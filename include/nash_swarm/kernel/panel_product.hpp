@@ -13,20 +13,24 @@
 #include <nash_swarm/core/tensor_view.hpp>
 #include <nash_swarm/format/packed_matrix.hpp>
 #include <nash_swarm/kernel/activation.hpp>
-#include <nash_swarm/kernel/placed_index.hpp>
 #include <nash_swarm/kernel/portable/panel_product.hpp>
-#include <nash_swarm/kernel/window_index.hpp>
 
+#if NASH_SWARM_DEFINITIONS
+#include <nash_swarm/kernel/placed_index.hpp>
+#include <nash_swarm/kernel/window_index.hpp>
 #if defined(NASH_SWARM_X86_REGIONS)
 #include <immintrin.h>
 #elif defined(NASH_SWARM_NEON)
 #include <arm_neon.h>
+#endif
 #endif
 
 namespace nash_swarm {
 namespace detail {
 
 using nash_swarm::portable::PanelTile;
+
+#if NASH_SWARM_DEFINITIONS
 
 /// How codes are asked for before their turn: a line in so many bytes, kept in near caches as the
 /// compiler counts them (3: all).
@@ -98,6 +102,8 @@ using nash_swarm::portable::token_tile;
 }  // namespace NASH_SWARM_TARGET
 }  // namespace products
 
+#endif
+
 inline namespace NASH_SWARM_TARGET {
 
 using PanelProduct = void (*)(const PackedMatrix&, const PanelTile&, const Activations&,
@@ -105,6 +111,10 @@ using PanelProduct = void (*)(const PackedMatrix&, const PanelTile&, const Activ
 
 /// @tparam List the formats: a parameter, so that kernels are compiled only where they are used
 template <class List = Formats>
+PanelProduct panel_product_for(InstructionSet set) noexcept;
+
+#if NASH_SWARM_DEFINITIONS
+template <class List>
 PanelProduct panel_product_for(InstructionSet set) noexcept {
 #if defined(NASH_SWARM_X86_REGIONS)
   if (set == InstructionSet::avx512) return &products::avx512::multiply_panels<List>;
@@ -117,6 +127,7 @@ PanelProduct panel_product_for(InstructionSet set) noexcept {
   static_cast<void>(set);
   return &nash_swarm::portable::multiply_panels;
 }
+#endif
 
 #if defined(NASH_SWARM_KERNELS_HERE)
 template PanelProduct panel_product_for<Formats>(InstructionSet) noexcept;

@@ -9,13 +9,16 @@
 #include <vector>
 
 #include <nash_swarm/core/error.hpp>
+#include <nash_swarm/model/model.hpp>
+#include <nash_swarm/model/plan.hpp>
+#include <nash_swarm/model/rules.hpp>
+
+#if NASH_SWARM_DEFINITIONS
 #include <nash_swarm/game/allocate.hpp>
 #include <nash_swarm/game/certificate.hpp>
 #include <nash_swarm/model/cell_game.hpp>
 #include <nash_swarm/model/coupled_game.hpp>
-#include <nash_swarm/model/model.hpp>
-#include <nash_swarm/model/plan.hpp>
-#include <nash_swarm/model/rules.hpp>
+#endif
 
 namespace nash_swarm {
 
@@ -57,7 +60,11 @@ inline namespace NASH_SWARM_TARGET {
 /// are the players, or, if the matrices of the model disturb each other, the matrices.
 /// @throws Error if the budget is below the smallest possible (which it names), the model is empty,
 ///         or the rules cannot be kept
-inline Plan allocate(const Model& model, const Budget& budget, const Rules& rules = {}) {
+NASH_SWARM_FUNCTION Plan allocate(const Model& model, const Budget& budget,
+                                  const Rules& rules = {});
+
+#if NASH_SWARM_DEFINITIONS
+NASH_SWARM_DEFINITION Plan allocate(const Model& model, const Budget& budget, const Rules& rules) {
   const std::uint64_t limit = budget.for_weights(model.weights());
   if (model.coupled()) return CoupledGame(model, rules).allocate(limit);
   const CellGame cells(model, rules);
@@ -66,14 +73,21 @@ inline Plan allocate(const Model& model, const Budget& budget, const Rules& rule
               certify(cells.game(), allocation.strategy, limit, allocation.price, allocation.y,
                       allocation.time_price));
 }
+#endif
 
 /// Certifies cells that somebody else has chosen.
 /// @param plans for all matrices of the model, in their order
 /// @param price proves the lower bound; any price of 0 or more does, some better than others
 /// @param y the same where matrices disturb each other; empty for the sum of their headings
 /// @throws Error if the plans do not fit the model, the rules or the budget
-inline Plan certify(const Model& model, std::vector<MatrixPlan> plans, std::uint64_t budget,
-                    double price, const Rules& rules = {}, std::span<const double> y = {}) {
+NASH_SWARM_FUNCTION Plan certify(const Model& model, std::vector<MatrixPlan> plans,
+                                 std::uint64_t budget, double price, const Rules& rules = {},
+                                 std::span<const double> y = {});
+
+#if NASH_SWARM_DEFINITIONS
+NASH_SWARM_DEFINITION Plan certify(const Model& model, std::vector<MatrixPlan> plans,
+                                   std::uint64_t budget, double price, const Rules& rules,
+                                   std::span<const double> y) {
   if (model.coupled()) {
     return CoupledGame(model, rules).certify(std::move(plans), budget, price, y);
   }
@@ -81,6 +95,7 @@ inline Plan certify(const Model& model, std::vector<MatrixPlan> plans, std::uint
   Certificate certificate = certify(cells.game(), cells.strategy(plans), budget, price);
   return Plan(std::move(plans), std::move(certificate));
 }
+#endif
 
 /// The plan with the fewest bytes under the rules: every matrix in its smallest format.
 /// @param matrices whose cells are overwritten

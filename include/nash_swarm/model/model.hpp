@@ -12,7 +12,7 @@
 #include <utility>
 #include <vector>
 
-#include <nash_swarm/calibration/heading.hpp>
+#include <nash_swarm/calibration/measured_headings.hpp>
 #include <nash_swarm/core/error.hpp>
 #include <nash_swarm/core/executor.hpp>
 #include <nash_swarm/core/tensor_view.hpp>
@@ -60,9 +60,8 @@ class Model {
   /// a factor on what gradients say if there are any; `data_free_importance` is one that needs no
   /// data
   /// @throws Error for a name used twice, or as `matrix_payoff` does
-  template <Executor E>
   void add(const std::string& name, TensorView<const float, 2> weights,
-           const MatrixCalibration& calibration, E& executor, double importance = 1.0) {
+           const MatrixCalibration& calibration, ExecutorView executor, double importance = 1.0) {
     add(name, weights, calibration, input_basis(name + ".input", weights.extent(1)), executor,
         importance);
   }
@@ -71,10 +70,10 @@ class Model {
   /// `input_basis`.
   /// @param order of the rows in the panels, for instance that of an earlier plan; if none is
   /// given, rows are sorted where that pays
-  template <Executor E>
   void add(const std::string& name, TensorView<const float, 2> weights,
            const MatrixCalibration& calibration, std::shared_ptr<const InputBasis> basis,
-           E& executor, double importance = 1.0, std::optional<RowOrder> order = std::nullopt) {
+           ExecutorView executor, double importance = 1.0,
+           std::optional<RowOrder> order = std::nullopt) {
     for (const ModelMatrix& matrix : matrices_) {
       if (matrix.name == name) throw Error(name, "a matrix of this name was added before");
     }

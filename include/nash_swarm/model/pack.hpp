@@ -1,9 +1,14 @@
 #pragma once
 
-#include <string>
-
+#include <nash_swarm/calibration/matrix_calibration.hpp>
+#include <nash_swarm/core/executor.hpp>
+#include <nash_swarm/core/tensor_view.hpp>
+#include <nash_swarm/format/packed_matrix.hpp>
 #include <nash_swarm/model/plan.hpp>
+
+#if NASH_SWARM_DEFINITIONS
 #include <nash_swarm/rounding/nearest.hpp>
+#endif
 
 namespace nash_swarm {
 inline namespace NASH_SWARM_TARGET {
@@ -14,12 +19,17 @@ inline namespace NASH_SWARM_TARGET {
 /// @param weights [out, in], the matrix that was added to the model under the plan's name
 /// @throws Error for NaN, infinity or a weight beyond 2^118 (named by index), moments that cannot
 /// be (see ErrorFeedback), or a shape that does not fit
-template <Executor E>
-PackedMatrix pack(TensorView<const float, 2> weights, const MatrixPlan& plan,
-                  const MatrixCalibration& calibration, E& executor) {
+NASH_SWARM_FUNCTION PackedMatrix pack(TensorView<const float, 2> weights, const MatrixPlan& plan,
+                                      const MatrixCalibration& calibration, ExecutorView executor);
+
+#if NASH_SWARM_DEFINITIONS
+NASH_SWARM_DEFINITION PackedMatrix pack(TensorView<const float, 2> weights, const MatrixPlan& plan,
+                                        const MatrixCalibration& calibration,
+                                        ExecutorView executor) {
   const PanelFeedback feedback(calibration, *plan.basis, weights.extent(0), executor);
   return round_matrix(plan.name, weights, plan.basis, plan.cells, feedback, executor, plan.order);
 }
+#endif
 
 }  // namespace NASH_SWARM_TARGET
 }  // namespace nash_swarm

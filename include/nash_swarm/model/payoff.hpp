@@ -15,10 +15,15 @@
 #include <nash_swarm/core/error.hpp>
 #include <nash_swarm/core/executor.hpp>
 #include <nash_swarm/core/tensor_view.hpp>
-#include <nash_swarm/format/packed_matrix.hpp>
+#include <nash_swarm/format/formats.hpp>
+#include <nash_swarm/format/input_basis.hpp>
+#include <nash_swarm/format/row_order.hpp>
+
+#if NASH_SWARM_DEFINITIONS
 #include <nash_swarm/model/row_energy.hpp>
 #include <nash_swarm/model/sorted_rows.hpp>
 #include <nash_swarm/rounding/nearest.hpp>
+#endif
 
 namespace nash_swarm {
 
@@ -80,6 +85,7 @@ struct MatrixPayoff {
   }
 };
 
+#if NASH_SWARM_DEFINITIONS
 namespace detail {
 inline namespace NASH_SWARM_TARGET {
 
@@ -197,6 +203,7 @@ std::array<double, format_count> measured_noise(
 
 }  // namespace NASH_SWARM_TARGET
 }  // namespace detail
+#endif
 
 inline namespace NASH_SWARM_TARGET {
 
@@ -217,12 +224,20 @@ inline namespace NASH_SWARM_TARGET {
 /// takes gradients to be known
 /// @throws Error for NaN, infinity or a weight beyond 2^118 (named by index), moments that cannot
 /// be (see ErrorFeedback), an importance below 0, or shapes that do not fit
-template <Executor E>
-MatrixPayoff matrix_payoff(const std::string& name, TensorView<const float, 2> weights,
-                           const MatrixCalibration& calibration, const InputBasis& basis,
-                           double importance, E& executor,
-                           const std::vector<WindowFamily>& families = {WindowFamily::hash32},
-                           std::optional<RowOrder> order = std::nullopt) {
+NASH_SWARM_FUNCTION MatrixPayoff matrix_payoff(
+    const std::string& name, TensorView<const float, 2> weights,
+    const MatrixCalibration& calibration, const InputBasis& basis, double importance,
+    ExecutorView executor, const std::vector<WindowFamily>& families = {WindowFamily::hash32},
+    std::optional<RowOrder> order = std::nullopt);
+
+#if NASH_SWARM_DEFINITIONS
+NASH_SWARM_DEFINITION MatrixPayoff matrix_payoff(const std::string& name,
+                                                 TensorView<const float, 2> weights,
+                                                 const MatrixCalibration& calibration,
+                                                 const InputBasis& basis, double importance,
+                                                 ExecutorView executor,
+                                                 const std::vector<WindowFamily>& families,
+                                                 std::optional<RowOrder> order) {
   const std::size_t in = calibration.inputs().in_features();
   if (in != weights.extent(1) || basis.in_features() != weights.extent(1)) {
     throw Error(name, "moments of " + std::to_string(in) + " channels for a matrix of " +
@@ -266,6 +281,7 @@ MatrixPayoff matrix_payoff(const std::string& name, TensorView<const float, 2> w
       detail::measured_noise(name, weights, basis, feedback, payoff.order, families, executor);
   return payoff;
 }
+#endif
 
 }  // namespace NASH_SWARM_TARGET
 }  // namespace nash_swarm

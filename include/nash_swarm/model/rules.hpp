@@ -4,13 +4,16 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
-#include <regex>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include <nash_swarm/core/error.hpp>
 #include <nash_swarm/format/formats.hpp>
+
+#if NASH_SWARM_DEFINITIONS
+#include <regex>
+#endif
 
 namespace nash_swarm {
 
@@ -55,6 +58,7 @@ inline std::size_t format_of_rule(const FormatRule& rule) {
               "use one of " + names);
 }
 
+#if NASH_SWARM_DEFINITIONS
 /// Which names the rule is about, [names].
 inline std::vector<bool> names_of_rule(const FormatRule& rule,
                                        const std::vector<std::string>& names) {
@@ -75,6 +79,7 @@ inline std::vector<bool> names_of_rule(const FormatRule& rule,
   throw Error(subject, "no matrix has a name in which \"" + rule.pattern + "\" is found",
               names.empty() ? "" : "names look like " + names.front());
 }
+#endif
 
 }  // namespace NASH_SWARM_TARGET
 }  // namespace detail
@@ -85,7 +90,11 @@ inline namespace NASH_SWARM_TARGET {
 /// ascending.
 /// @throws Error that names the rule for an unknown format, a pattern that is wrong or matches
 ///         nothing, bits that are no limits, and the matrix to which no format is left
-inline std::vector<std::vector<std::uint32_t>> allowed_formats(
+NASH_SWARM_FUNCTION std::vector<std::vector<std::uint32_t>> allowed_formats(
+    const Rules& rules, const std::vector<std::string>& names);
+
+#if NASH_SWARM_DEFINITIONS
+NASH_SWARM_DEFINITION std::vector<std::vector<std::uint32_t>> allowed_formats(
     const Rules& rules, const std::vector<std::string>& names) {
   const double least = rules.min_bits.value_or(0.0);
   const double most = rules.max_bits.value_or(format_table.back().bits_per_weight());
@@ -135,6 +144,7 @@ inline std::vector<std::vector<std::uint32_t>> allowed_formats(
   }
   return formats;
 }
+#endif
 
 }  // namespace NASH_SWARM_TARGET
 }  // namespace nash_swarm

@@ -26,11 +26,17 @@ struct ErrorSpread {
 
 inline namespace NASH_SWARM_TARGET {
 
+#if NASH_SWARM_DEFINITIONS
 #define NASH_SWARM_TEXT <nash_swarm/rounding/error_spread.inc>
 #include <nash_swarm/core/wide_float_regions.inc>
+#endif
 
 /// Sums are rounded in ways that depend on the instruction set.
-inline auto spread_function_for(InstructionSet set) noexcept
+NASH_SWARM_FUNCTION auto spread_function_for(InstructionSet set) noexcept
+    -> void (*)(const ErrorSpread&) noexcept;
+
+#if NASH_SWARM_DEFINITIONS
+NASH_SWARM_DEFINITION auto spread_function_for(InstructionSet set) noexcept
     -> void (*)(const ErrorSpread&) noexcept {
 #if defined(NASH_SWARM_X86_REGIONS)
   if (set == InstructionSet::avx512) return &avx512::spread_errors;
@@ -39,6 +45,7 @@ inline auto spread_function_for(InstructionSet set) noexcept
   static_cast<void>(set);
   return &portable::spread_errors;
 }
+#endif
 
 }  // namespace NASH_SWARM_TARGET
 }  // namespace detail

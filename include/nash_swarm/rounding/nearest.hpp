@@ -109,10 +109,18 @@ inline namespace NASH_SWARM_TARGET {
 /// fit
 /// O(out · in · log rotation_block), with feedback O(out · in²); scratch memory of one panel per
 /// thread.
-template <Executor E>
-PackedMatrix round_matrix(const std::string& name, TensorView<const float, 2> weights,
-                          std::shared_ptr<const InputBasis> basis, const CellMap& cells,
-                          const PanelFeedback& feedback, E& executor, const RowOrder& order = {}) {
+NASH_SWARM_FUNCTION PackedMatrix round_matrix(const std::string& name,
+                                              TensorView<const float, 2> weights,
+                                              std::shared_ptr<const InputBasis> basis,
+                                              const CellMap& cells, const PanelFeedback& feedback,
+                                              ExecutorView executor, const RowOrder& order = {});
+
+#if NASH_SWARM_DEFINITIONS
+NASH_SWARM_DEFINITION PackedMatrix round_matrix(const std::string& name,
+                                                TensorView<const float, 2> weights,
+                                                std::shared_ptr<const InputBasis> basis,
+                                                const CellMap& cells, const PanelFeedback& feedback,
+                                                ExecutorView executor, const RowOrder& order) {
   const std::size_t out_features = weights.extent(0);
   if (!basis || basis->in_features() != weights.extent(1) ||
       cells.panels() != panel_count(out_features) ||
@@ -155,12 +163,12 @@ PackedMatrix round_matrix(const std::string& name, TensorView<const float, 2> we
   parts.storage = std::move(storage);
   return PackedMatrix(std::move(parts));
 }
+#endif
 
 /// Packs a matrix by rounding every weight, in the basis, to its nearest code.
-template <Executor E>
-PackedMatrix round_to_nearest(const std::string& name, TensorView<const float, 2> weights,
-                              std::shared_ptr<const InputBasis> basis, const CellMap& cells,
-                              E& executor) {
+inline PackedMatrix round_to_nearest(const std::string& name, TensorView<const float, 2> weights,
+                                     std::shared_ptr<const InputBasis> basis, const CellMap& cells,
+                                     ExecutorView executor) {
   return round_matrix(name, weights, std::move(basis), cells, PanelFeedback(), executor);
 }
 

@@ -13,6 +13,34 @@
 
 namespace nash_swarm {
 
+namespace detail {
+inline namespace NASH_SWARM_TARGET {
+
+/// The feedback of every group of rows of a matrix.
+NASH_SWARM_FUNCTION std::vector<std::unique_ptr<ErrorFeedback>> group_feedback(
+    const MatrixCalibration& calibration, const InputBasis& basis, ExecutorView executor);
+
+#if NASH_SWARM_DEFINITIONS
+NASH_SWARM_DEFINITION std::vector<std::unique_ptr<ErrorFeedback>> group_feedback(
+    const MatrixCalibration& calibration, const InputBasis& basis, ExecutorView executor) {
+  std::vector<std::unique_ptr<ErrorFeedback>> groups(calibration.groups());
+  if (groups.size() == 1) {
+    groups[0] = std::make_unique<ErrorFeedback>(GroupMoment(calibration, 0), basis, executor);
+  } else {
+    executor.run(groups.size(), [&](std::size_t group) {
+      SerialExecutor serial;
+      ExecutorView on_this_thread(serial);
+      groups[group] =
+          std::make_unique<ErrorFeedback>(GroupMoment(calibration, group), basis, on_this_thread);
+    });
+  }
+  return groups;
+}
+#endif
+
+}  // namespace NASH_SWARM_TARGET
+}  // namespace detail
+
 /// The error feedback of every panel of a matrix.
 class PanelFeedback {
  public:
@@ -28,17 +56,9 @@ class PanelFeedback {
 
   /// Every group of rows has its own; a panel has that of the group of its middle row.
   /// @throws Error if the moments are those of another matrix. O(groups · in³)
-  template <Executor E>
   PanelFeedback(const MatrixCalibration& calibration, const InputBasis& basis,
-                std::size_t out_features, E& executor) {
-    own_.resize(calibration.groups());
-    if (own_.size() == 1) {
-      own_[0] = std::make_unique<ErrorFeedback>(GroupMoment(calibration, 0), basis, executor);
-    } else {
-      executor.run(own_.size(), [&](std::size_t group) {
-        own_[group] = std::make_unique<ErrorFeedback>(GroupMoment(calibration, group), basis);
-      });
-    }
+                std::size_t out_features, ExecutorView executor)
+      : own_(detail::group_feedback(calibration, basis, executor)) {
     for (const auto& feedback : own_) groups_.push_back(nullptr_if_none(*feedback));
     for (std::size_t p = 0; p < panel_count(out_features); ++p) {
       const std::size_t middle = std::min(out_features - 1, p * panel_rows + panel_rows / 2);

@@ -8,9 +8,9 @@
 
 #include <nash_swarm/core/instruction_set.hpp>
 
-#if defined(NASH_SWARM_X86_REGIONS)
+#if NASH_SWARM_DEFINITIONS && defined(NASH_SWARM_X86_REGIONS)
 #include <immintrin.h>
-#elif defined(NASH_SWARM_NEON)
+#elif NASH_SWARM_DEFINITIONS && defined(NASH_SWARM_NEON)
 #include <arm_neon.h>
 #endif
 
@@ -79,6 +79,8 @@ struct ViterbiStep {
   }
 };
 
+#if NASH_SWARM_DEFINITIONS
+
 namespace portable {
 
 #include <nash_swarm/rounding/gap_costs.inc>
@@ -124,13 +126,18 @@ inline std::uint8_t viterbi_step(const ViterbiStep& step) noexcept {
 #endif
 // clang-format on
 
+#endif
+
 /// What a search is made of, in one instruction set.
 struct ViterbiFunctions {
   void (*price_gaps)(GapPrice, GapCosts&) noexcept;
   std::uint8_t (*step)(const ViterbiStep&) noexcept;
 };
 
-inline ViterbiFunctions viterbi_functions_for(InstructionSet set) noexcept {
+NASH_SWARM_FUNCTION ViterbiFunctions viterbi_functions_for(InstructionSet set) noexcept;
+
+#if NASH_SWARM_DEFINITIONS
+NASH_SWARM_DEFINITION ViterbiFunctions viterbi_functions_for(InstructionSet set) noexcept {
 #if defined(NASH_SWARM_X86_REGIONS)
   if (set == InstructionSet::avx512) return {&avx512::price_gaps, &avx512::viterbi_step};
   if (base_set(set) == InstructionSet::avx2) return {&avx2::price_gaps, &avx2::viterbi_step};
@@ -140,6 +147,7 @@ inline ViterbiFunctions viterbi_functions_for(InstructionSet set) noexcept {
   static_cast<void>(set);
   return {&portable::price_gaps, &portable::viterbi_step};
 }
+#endif
 
 }  // namespace NASH_SWARM_TARGET
 }  // namespace detail
