@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <exception>
+#include <filesystem>
 #include <new>
 #include <string>
 #include <system_error>
@@ -33,6 +34,17 @@ inline CLI::Validator whole_number() {
         return std::string();
       },
       "");
+}
+
+/// For the help of a flag: the model that is taken without it.
+inline std::string default_of(const std::filesystem::path& model) {
+  return model.empty() ? "" : " (bundled " + model.filename().string() + ")";
+}
+
+/// @throws nash_swarm::Error if there is no model
+inline void require_model(const std::filesystem::path& model) {
+  if (!model.empty()) return;
+  throw nash_swarm::Error("--model", "is missing", "pass the folder of a checkpoint");
 }
 
 /// Parses the flags, then runs `body`, with every error as one line on stderr.

@@ -8,7 +8,6 @@
 #include <nash_swarm/core/thread_pool.hpp>
 #include <nash_swarm/io/atomic_file.hpp>
 #include <nash_swarm/io/gguf_reader.hpp>
-#include <nash_swarm/io/printable_name.hpp>
 
 #include "command_line.hpp"
 #include "gguf/model_matrices.hpp"
@@ -40,23 +39,6 @@ struct Options {
   }
 };
 
-void print(const gguf::TypePlan& plan, std::uint64_t weights) {
-  for (const gguf::TensorChoice& tensor : plan.tensors) {
-    std::printf("%-36s %-7s %14llu bytes, loss %.4g\n",
-                nash_swarm::printable(tensor.tensor).c_str(),
-                std::string(tensor.choice.type).c_str(),
-                static_cast<unsigned long long>(tensor.choice.bytes), tensor.choice.loss);
-  }
-  const nash_swarm::Certificate& c = plan.certificate;
-  std::printf(
-      "%zu tensors, %llu of %llu bytes, %.3f bits per weight, loss %.6g, no plan below %.6g (gap "
-      "%.3g %%), largest gain by one tensor's change %.3g\n",
-      c.players, static_cast<unsigned long long>(c.bytes),
-      static_cast<unsigned long long>(c.budget),
-      8.0 * static_cast<double>(c.bytes) / static_cast<double>(weights), c.loss, c.lower_bound,
-      100 * c.gap, c.epsilon);
-}
-
 void run(const Options& options) {
   const nash_swarm::GgufFile model(options.model);
   std::optional<nash_swarm::GgufFile> imatrix;
@@ -75,7 +57,7 @@ void run(const Options& options) {
   }
   const auto budget = static_cast<std::uint64_t>(options.bits * static_cast<double>(weights) / 8);
   const gguf::TypePlan plan = gguf::plan_types(tensors, budget, pool);
-  print(plan, weights);
+  std::fputs(gguf::plan_text(plan, weights).c_str(), stdout);
   gguf::write_tensor_types(file, plan);
   std::printf("llama-quantize%s --tensor-type-file %s %s OUT.gguf Q4_K\n",
               options.imatrix.empty() ? "" : (" --imatrix " + options.imatrix).c_str(),

@@ -1,11 +1,13 @@
 #include "type_plan.hpp"
 
 #include <cstddef>
+#include <cstdio>
 #include <span>
 
 #include <nash_swarm/core/error.hpp>
 #include <nash_swarm/game/game.hpp>
 #include <nash_swarm/game/price.hpp>
+#include <nash_swarm/io/printable_name.hpp>
 
 namespace gguf {
 namespace {
@@ -70,6 +72,27 @@ std::string tensor_type_lines(const TypePlan& plan) {
     lines += expression_for(tensor.tensor) + '=' + lower_case(tensor.choice.type) + '\n';
   }
   return lines;
+}
+
+std::string plan_text(const TypePlan& plan, std::uint64_t weights) {
+  std::string out;
+  char line[512];
+  for (const TensorChoice& tensor : plan.tensors) {
+    std::snprintf(line, sizeof line, "%-36.200s %-7s %14llu bytes, loss %.4g\n",
+                  nash_swarm::printable(tensor.tensor).c_str(),
+                  std::string(tensor.choice.type).c_str(),
+                  static_cast<unsigned long long>(tensor.choice.bytes), tensor.choice.loss);
+    out += line;
+  }
+  const nash_swarm::Certificate& c = plan.certificate;
+  std::snprintf(line, sizeof line,
+                "%zu tensors, %llu of %llu bytes, %.3f bits per weight, loss %.6g, no plan below "
+                "%.6g (gap %.3g %%), largest gain by one tensor's change %.3g\n",
+                c.players, static_cast<unsigned long long>(c.bytes),
+                static_cast<unsigned long long>(c.budget),
+                8.0 * static_cast<double>(c.bytes) / static_cast<double>(weights), c.loss,
+                c.lower_bound, 100.0 * c.gap, c.epsilon);
+  return out + line;
 }
 
 void write_tensor_types(nash_swarm::AtomicFile& file, const TypePlan& plan) {

@@ -45,6 +45,10 @@ TypePlan plan_types(const std::vector<TensorTypes>& tensors, std::uint64_t budge
 /// tensors beside the plan's then have.
 std::string tensor_type_lines(const TypePlan& plan);
 
+/// The plan for people: a line for every tensor, and the certificate.
+/// @param weights of these tensors together
+std::string plan_text(const TypePlan& plan, std::uint64_t weights);
+
 /// Writes these lines to a file that was opened before the work, and commits it.
 /// @throws nash_swarm::Error naming the file if it cannot be written
 void write_tensor_types(nash_swarm::AtomicFile& file, const TypePlan& plan);

@@ -16,6 +16,7 @@
 #include "gpt2/grouped_matrix.hpp"
 #include "gpt2/rate_chart.hpp"
 #include "gpt2/text_file.hpp"
+#include "quantization/gguf_plan.hpp"
 
 namespace quantization {
 namespace {
@@ -44,6 +45,7 @@ void Job::run() {
   const bool packs = options_.packs();
   check_inputs(packs);
   if (options_.calibrates()) calibrate();
+  if (options_.plans_for_llama_cpp()) return plan_for_llama_cpp();
   if (packs) add_packed();
   if (options_.compare || !packs) add_baselines();
   if (!options_.dry_run) evaluate();
@@ -68,13 +70,18 @@ void Job::check_inputs(bool packs) {
   if (!options_.out.empty() && !packs) {
     throw nash_swarm::Error("--out", "baselines are not stored", "use --method nash_swarm");
   }
-  if (options_.asks_for_plans() && !packs) {
+  if (options_.asks_for_plans() && !packs && !options_.plans_for_llama_cpp()) {
     throw nash_swarm::Error("--method", "baselines have no plan and no rules",
                             "use --method nash_swarm");
   }
   if (packs) check_plan();
   if (options_.calibrates()) {
-    if (!packs) quantizer_.emplace(checkpoint_, scope_, options_.seed, pool_);
+    if (!packs) {
+      gpt2::Pieces moments_alone;
+      moments_alone.measured = false;
+      quantizer_.emplace(checkpoint_, scope_, options_.seed, pool_, nash_swarm::Rules{},
+                         moments_alone);
+    }
     const std::string calibration = gpt2::read_text(options_.calibration);
     const gpt2::Encoded encoded = tokenizer_.encode(calibration);
     if (encoded.ids.size() < 2) {
@@ -195,6 +202,14 @@ void Job::add_baselines() {
   progress_.finish();
   if (!options_.dry_run) return;
   for (const auto& model : models_) report_.rows.push_back(model.row);
+}
+
+void Job::plan_for_llama_cpp() {
+  const double bits = limits_.empty() ? 4.5 : limits_.front().bits.value_or(4.5);
+  const gguf::TypePlan plan = gguf_plan(checkpoint_, *quantizer_, bits, pool_);
+  std::fputs(gguf::plan_text(plan, quantizer_->weights()).c_str(), stdout);
+  write_text(gguf::tensor_type_lines(plan), options_.plan_out);
+  if (work_ && options_.work.empty()) work_->remove();
 }
 
 void Job::evaluate() {

@@ -46,6 +46,7 @@ class Job {
   void calibrate();
   void add_packed();
   void add_baselines();
+  void plan_for_llama_cpp();
   void evaluate();
 
   const CLI::App& app_;

@@ -43,7 +43,7 @@ std::vector<nash_swarm::FormatRule> parse_rules(const std::string& flag,
 }  // namespace
 
 void Options::add_to(CLI::App& app) {
-  app.add_option("--model", model, "Folder of a Hugging Face GPT-2 (bundled wiki-gpt2)");
+  app.add_option("--model", model, "Folder of a Hugging Face checkpoint" + default_of(model));
   app.add_option("--calibration", calibration, "Text to calibrate on (bundled)");
   app.add_option("--calibration-tokens", calibration_tokens,
                  "Most tokens to calibrate on, in evenly spaced windows (131072; 4096 for "
@@ -106,7 +106,10 @@ void Options::add_to(CLI::App& app) {
   app.add_option("--work", work,
                  "Folder of what is done, for other budgets or to go on after an interruption "
                  "(OUT.work, removed at the end)");
-  app.add_option("--plan-out", plan_out, "Plan to write (JSON), to be looked at and edited");
+  app.add_option(
+      "--plan-out", plan_out,
+      "Plan to write, to be looked at and edited (JSON); if its name ends in .txt, a plan "
+      "of llama.cpp's types instead, for llama-quantize --tensor-type-file");
   app.add_option("--picture", picture, "Picture of the plan to write (SVG)");
   app.add_option("--report", report, "JSON report to write");
   auto* chart_flag =

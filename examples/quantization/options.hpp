@@ -16,9 +16,9 @@
 
 namespace quantization {
 
-/// The flags of the program quantize_gpt2.
+/// The flags of the programs that quantize.
 struct Options {
-  std::string model = NASH_SWARM_EXAMPLE_DATA "/wiki-gpt2";
+  std::string model;
   std::string calibration = NASH_SWARM_EXAMPLE_DATA "/calibration.txt";
   std::optional<std::size_t> calibration_tokens;
   std::optional<std::uint64_t> calibration_memory;  // MB
@@ -69,11 +69,16 @@ struct Options {
   /// True if flags are given that mean something for plans only, which baselines have not.
   bool asks_for_plans() const;
 
+  /// True if the plan is one for llama-quantize, which then is all that is made.
+  bool plans_for_llama_cpp() const { return plan_out.ends_with(".txt"); }
+
   /// True if the matrices of nash_swarm itself are packed.
-  bool packs() const { return compare || method == "nash_swarm"; }
+  bool packs() const { return !plans_for_llama_cpp() && (compare || method == "nash_swarm"); }
 
   /// True if a method has to know what its matrices read.
-  bool calibrates() const { return packs() || method == "gptq" || method == "awq"; }
+  bool calibrates() const {
+    return packs() || plans_for_llama_cpp() || method == "gptq" || method == "awq";
+  }
 
   /// True if what stays float is tuned once the codes are fixed.
   bool finishes() const { return pieces().finish; }

@@ -16,10 +16,14 @@
 #include <nash_swarm/core/thread_pool.hpp>
 
 #include "examples/bundled_model.hpp"
+#include "examples/tiny_model.hpp"
 #include "gpt2/config.hpp"
+#include "gpt2/evaluation.hpp"
 #include "gpt2/family.hpp"
+#include "gpt2/load_model.hpp"
 #include "gpt2/loss.hpp"
 #include "gpt2/model.hpp"
+#include "gpt2/quantizer.hpp"
 
 namespace {
 
@@ -162,4 +166,37 @@ TEST_CASE("families: matrices that read the same input are known as such") {
   CHECK(input("layers.1.self_attn.q_proj") != input("layers.1.mlp.gate_proj"));
   CHECK(input("layers.1.self_attn.q_proj") != input("layers.2.self_attn.q_proj"));
   CHECK(input("embed_tokens") != input("lm_head"));
+}
+
+TEST_CASE("families: a LLaMA and an OPT are quantized, finished and read back") {
+  ThreadPool pool(2);
+  const nash_swarm::test::TemporaryFolder folder;
+  Ids tokens(512);
+  for (std::size_t t = 0; t < tokens.size(); ++t) {
+    tokens[t] = static_cast<std::int32_t>(t * t % 1021);
+  }
+  const gpt2::EvaluationText text = gpt2::window_text(tokens, 64);
+  for (const char* const family : {"llama", "opt"}) {
+    const std::string name = family;
+    CAPTURE(name);
+    const gpt2::Checkpoint& checkpoint = nash_swarm::test::tiny_checkpoint(name);
+    nash_swarm::Rules rules;
+    rules.windows = gpt2::families_of_profile("fast");
+    gpt2::Quantizer quantizer(checkpoint, gpt2::Scope::all, 0, pool, rules);
+    quantizer.calibrate(tokens, nash_swarm::test::ignore);
+    const nash_swarm::Plan plan = quantizer.plan(nash_swarm::Budget::bits(3.5));
+    // Inputs: of attention, of its output, of the MLP, of its output, and of the ends.
+    const std::size_t ends = checkpoint.config().tied_head ? 1 : 2;
+    CHECK(nash_swarm::distinct_bases(plan.matrices()).size() == 4 + ends);
+    const gpt2::FinishResult result = quantizer.write_finished(
+        plan, folder / name, nash_swarm::test::ignore, [](std::size_t, std::size_t) {});
+    CHECK(result.kld_after <= result.kld_before);
+
+    const gpt2::LoadedModel packed = gpt2::load_model(folder / name, false, pool);
+    const Model reference = gpt2::make_float_model(checkpoint, false);
+    const Model* const models[] = {&reference, &packed.model};
+    const double kld = gpt2::evaluate(models, true, text, pool).back().kld.value();
+    CHECK(kld > 0.0);
+    CHECK(kld < 0.01);
+  }
 }
