@@ -8,7 +8,6 @@
 #include <cstdint>
 #include <nash_swarm/core/error.hpp>
 #include <nash_swarm/core/fingerprint.hpp>
-#include <nash_swarm/io/mapped_file.hpp>
 #include <optional>
 #include <span>
 #include <string_view>
@@ -16,6 +15,7 @@
 
 #include "gpt2/family.hpp"
 #include "gpt2/linear.hpp"
+#include "gpt2/text_file.hpp"
 
 namespace gpt2 {
 namespace {
@@ -27,11 +27,6 @@ using nash_swarm::StoredTensor;
 using nash_swarm::ThreadPool;
 
 constexpr const char* export_again = "export the checkpoint again";
-
-std::string read_text(const std::filesystem::path& path) {
-  const nash_swarm::MappedFile file(path);
-  return {reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size()};
-}
 
 std::string_view without_prefix(const Config& config, std::string_view name) {
   const std::string_view prefix = config.family->published_prefix;
@@ -102,9 +97,9 @@ void check_tensor_finite(const StoredTensor& tensor, ThreadPool& pool) {
 
 Checkpoint::Checkpoint(const std::filesystem::path& folder)
     : folder_(folder),
-      config_text_(read_text(folder / "config.json")),
-      vocabulary_text_(read_text(folder / "vocab.json")),
-      merges_text_(read_text(folder / "merges.txt")),
+      config_text_(read_text_file(folder / "config.json")),
+      vocabulary_text_(read_text_file(folder / "vocab.json")),
+      merges_text_(read_text_file(folder / "merges.txt")),
       config_(parse_config(config_text_, (folder / "config.json").string())),
       shapes_(matrix_shapes(config_)) {
   for (CheckpointTensor& tensor : checkpoint_tensors(folder)) {

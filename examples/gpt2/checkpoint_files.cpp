@@ -17,7 +17,7 @@ using nash_swarm::Error;
 using nash_swarm::SafetensorsFile;
 using nash_swarm::StoredTensor;
 
-constexpr const char* download_again = "download the checkpoint again";
+constexpr const char* fetch_again = "download the checkpoint again";
 
 /// The shard of every tensor, as an index says.
 std::map<std::string, std::string> read_index(const std::filesystem::path& path) {
@@ -29,7 +29,7 @@ std::map<std::string, std::string> read_index(const std::filesystem::path& path)
                                 nlohmann::json& value) {
     if (event == nlohmann::json::parse_event_t::key && depth == 2 &&
         !names.insert(value.get<std::string>()).second) {
-      throw Error(value.get<std::string>(), "is named twice in " + path.string(), download_again);
+      throw Error(value.get<std::string>(), "is named twice in " + path.string(), fetch_again);
     }
     return true;
   };
@@ -38,16 +38,16 @@ std::map<std::string, std::string> read_index(const std::filesystem::path& path)
     index = nlohmann::json::parse(text, text + file.bytes().size(), refuse_twice);
   } catch (const nlohmann::json::parse_error& error) {
     throw Error(path.string(), "not valid JSON at byte " + std::to_string(error.byte),
-                download_again);
+                fetch_again);
   }
   const auto map = index.is_object() ? index.find("weight_map") : index.end();
   if (map == index.end() || !map->is_object()) {
-    throw Error(path.string(), "has no \"weight_map\"", download_again);
+    throw Error(path.string(), "has no \"weight_map\"", fetch_again);
   }
   std::map<std::string, std::string> shards;
   for (const auto& [name, shard] : map->items()) {
     if (!shard.is_string() || shard.get<std::string>().find('/') != std::string::npos) {
-      throw Error(name, shard.dump() + " is no file name, in " + path.string(), download_again);
+      throw Error(name, shard.dump() + " is no file name, in " + path.string(), fetch_again);
     }
     shards[name] = shard.get<std::string>();
   }
@@ -78,7 +78,7 @@ std::vector<CheckpointTensor> checkpoint_tensors(const std::filesystem::path& fo
       const auto found = shard_of.find(name);
       if (found == shard_of.end() || found->second != shard) {
         throw Error(name, "is in " + tensor.stored->file + ", and not so in " + index_path.string(),
-                    download_again);
+                    fetch_again);
       }
       shard_of.erase(found);
       tensors.push_back(std::move(tensor));
@@ -88,7 +88,7 @@ std::vector<CheckpointTensor> checkpoint_tensors(const std::filesystem::path& fo
   throw Error(shard_of.begin()->first,
               "is not in " + (folder / shard_of.begin()->second).string() + ", where " +
                   index_path.string() + " has it",
-              download_again);
+              fetch_again);
 }
 
 }  // namespace gpt2
