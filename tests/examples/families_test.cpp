@@ -127,12 +127,11 @@ TEST_CASE("families: options that are not computed are refused by file and key")
            {"hidden_size", "wide"},
            {"rope_theta", -1.0},
            {"tie_word_embeddings", "no"}}) {
-    const std::string name = key;
+    const std::string name = std::string(key) + " = " + value.dump();  // bindings are not captured
     CAPTURE(name);
-    CAPTURE(value);
     const std::string message = refusal(config_of(bundled_llama), key, value);
     CHECK(message.find("config.json: \"") == 0);
-    CHECK(message.find(name) != std::string::npos);
+    CHECK(message.find(key) != std::string::npos);
   }
   CHECK(refusal(config_of(bundled_opt), "do_layer_norm_before", true).empty());
   for (const auto& [key, value] :
