@@ -32,16 +32,18 @@ inline namespace NASH_SWARM_TARGET {
 /// @throws Error if the matrix is empty, or the memory is too small or not aligned
 inline PackedMatrix copy_to_memory(const PackedMatrix& matrix, std::span<std::byte> memory,
                                    std::shared_ptr<const void> owner = {}) {
-  if (matrix.empty()) throw Error("PackedMatrix", "the matrix is empty", "pack or load one first");
+  if (matrix.empty()) {
+    detail::raise(Error("PackedMatrix", "the matrix is empty", "pack or load one first"));
+  }
   if (memory.size() < matrix.stored_bytes()) {
-    throw Error(matrix.name(),
-                std::to_string(memory.size()) + " bytes of memory for " +
-                    std::to_string(matrix.stored_bytes()),
-                "give as many as stored_bytes() says");
+    detail::raise(Error(matrix.name(),
+                        std::to_string(memory.size()) + " bytes of memory for " +
+                            std::to_string(matrix.stored_bytes()),
+                        "give as many as stored_bytes() says"));
   }
   if (reinterpret_cast<std::uintptr_t>(memory.data()) % packed_alignment != 0) {
-    throw Error(matrix.name(), "memory that is not aligned to 64 bytes",
-                "align it to packed_alignment");
+    detail::raise(Error(matrix.name(), "memory that is not aligned to 64 bytes",
+                        "align it to packed_alignment"));
   }
   std::byte* next = memory.data();
   const auto place = [&]<class T>(std::span<const T> stored) {
