@@ -76,7 +76,7 @@ void check_gguf_bounds(const GgufFile& file) {
   }
 }
 
-const std::uint64_t largest = UINT64_MAX;
+const std::uint64_t beyond_all = UINT64_MAX;
 
 }  // namespace
 
@@ -90,20 +90,21 @@ TEST_CASE("files that are no GGUF, or of another version") {
 }
 
 TEST_CASE("GGUF counts and lengths that lie") {
-  CHECK(contains(changed([](GgufText& t) { t.more_tensors = largest - 1; }),
+  CHECK(contains(changed([](GgufText& t) { t.more_tensors = beyond_all - 1; }),
                  "the number of tensors is 18446744073709551615"));
   CHECK(contains(changed([](GgufText& t) { t.more_tensors = std::uint64_t{1} << 61; }), "tensors"));
-  CHECK(contains(changed([](GgufText& t) { t.more_pairs = largest - 1; }), "number of metadata"));
+  CHECK(
+      contains(changed([](GgufText& t) { t.more_pairs = beyond_all - 1; }), "number of metadata"));
   CHECK(contains(changed([](GgufText& t) { t.more_pairs = 1; }), "length"));
-  CHECK(contains(value_refusal(8, gguf_number(largest)), "metadata 'k' has a length"));
+  CHECK(contains(value_refusal(8, gguf_number(beyond_all)), "metadata 'k' has a length"));
   CHECK(contains(value_refusal(8, gguf_number(std::uint64_t{1000}) + "x"), "length of 1000"));
   const std::string floats = gguf_number(std::uint32_t{6});
-  CHECK(contains(value_refusal(9, floats + gguf_number(largest)), "elements"));
+  CHECK(contains(value_refusal(9, floats + gguf_number(beyond_all)), "elements"));
   // So many elements fit as bytes, but not as floats.
   CHECK(contains(value_refusal(9, floats + gguf_number(std::uint64_t{16}) + std::string(17, '\0')),
                  "ends within metadata 'k'"));
   const std::string strings = gguf_number(std::uint32_t{8}) + gguf_number(std::uint64_t{2});
-  CHECK(contains(value_refusal(9, strings + gguf_string("a") + gguf_number(largest)), "length"));
+  CHECK(contains(value_refusal(9, strings + gguf_string("a") + gguf_number(beyond_all)), "length"));
 }
 
 TEST_CASE("GGUF values that are none") {
@@ -147,20 +148,20 @@ TEST_CASE("GGUF tensors that cannot be") {
   CHECK(contains(tensor([](Tensor& t) { t.name = ""; }), "empty"));
   CHECK(contains(tensor([](Tensor& t) { t.dimensions = {1, 1, 1, 1, 1}; }), "5 dimensions"));
   CHECK(contains(tensor([](Tensor& t) { t.dimensions = {2, 0}; }), "'t' has a dimension of 0"));
-  CHECK(
-      contains(tensor([](Tensor& t) { t.dimensions = {largest}; }), "a dimension of 18446744073"));
+  CHECK(contains(tensor([](Tensor& t) { t.dimensions = {beyond_all}; }),
+                 "a dimension of 18446744073"));
   CHECK(contains(tensor([](Tensor& t) {
                    t.dimensions = {1u << 31, 1u << 31, 1u << 31};
                  }),
                  "overflows"));
-  CHECK(contains(tensor([](Tensor& t) { t.dimensions = {largest >> 1, 1}; }), "overflows"));
+  CHECK(contains(tensor([](Tensor& t) { t.dimensions = {beyond_all >> 1, 1}; }), "overflows"));
   CHECK(contains(tensor([](Tensor& t) { t.type = 4; }), "tensor 't' is of the unknown type 4"));
-  CHECK(contains(tensor([](Tensor& t) { t.type = largest & 0xffffffff; }),
+  CHECK(contains(tensor([](Tensor& t) { t.type = beyond_all & 0xffffffff; }),
                  "unknown type 4294967295"));
   CHECK(contains(tensor([](Tensor& t) { t.type = 12; }), "no whole blocks of Q4_K"));
   CHECK(contains(tensor([](Tensor& t) { t.offset = 4; }), "offset 4 is not a multiple of 32"));
   CHECK(contains(tensor([](Tensor& t) { t.offset = 32; }), "beyond the file's 16 bytes"));
-  CHECK(contains(tensor([](Tensor& t) { t.offset = largest - 31; }), "beyond the file"));
+  CHECK(contains(tensor([](Tensor& t) { t.offset = beyond_all - 31; }), "beyond the file"));
   CHECK(contains(tensor([](Tensor& t) { t.dimensions = {5}; }), "beyond the file's 16 bytes"));
   const auto second = [](const std::string& name, std::uint64_t offset) {
     return changed([&](GgufText& text) {
