@@ -150,7 +150,7 @@ find_program(NASH_SWARM_PKG_CONFIG pkg-config)
 mark_as_advanced(NASH_SWARM_PKG_CONFIG)
 if(NASH_SWARM_PKG_CONFIG)
   nash_swarm_add_taking_test(
-    pkg_config ${consumers}/pkg_config/build.sh ${clang} nash_swarm ${kernels} -std=c++2b -O0
+    pkg_config ${consumers}/pkg_config/build.sh ${clang} nash_swarm header_only -std=c++2b -O0
                -DCONSUMER_QUANTIZES)
   nash_swarm_add_taking_test(
     pkg_config_matmul ${consumers}/pkg_config/build.sh ${gnu} nash_swarm_matmul ${kernels}
