@@ -18,8 +18,8 @@ struct AnyBody {
 /// return when all are done. A host's own thread pool becomes one in three lines:
 ///
 ///     struct HostExecutor {
-///       template <class Body> void run(std::size_t count, Body&& body) { pool.for_each(count,
-///       body); }
+///       template <class Body>
+///       void run(std::size_t count, Body&& body) { pool.for_each(count, body); }
 ///     };
 ///
 /// An executor may say how many threads it has, by a member `threads()`: products are then cut into

@@ -45,13 +45,15 @@ class Activations {
   /// @throws Error if the bytes of so many tokens overflow
   Activations(std::size_t tokens, const InputBasis& basis,
               ActivationBits bits = ActivationBits::eight)
-      : tokens_(tokens),
-        rows_per_token_(bits == ActivationBits::eight ? 1 : 2),
-        channels_(basis.padded_features()),
-        block_(basis.scale_block()),
-        scales_per_row_(channels_ / block_),
-        basis_fingerprint_(basis.fingerprint()),
-        memory_(detail::value_or_raise(bytes_of(tokens, basis, bits))) {}
+      : Activations(detail::value_or_raise(try_make(tokens, basis, bits))) {}
+
+  /// The same, or the error instead of throwing it.
+  static Result<Activations> try_make(std::size_t tokens, const InputBasis& basis,
+                                      ActivationBits bits) {
+    const Result<std::size_t> bytes = bytes_of(tokens, basis, bits);
+    if (!bytes) return bytes.error();
+    return Activations(tokens, basis, bits, *bytes);
+  }
 
   /// Bytes of so many tokens, or the error that they overflow.
   static Result<std::size_t> bytes_of(std::size_t tokens, const InputBasis& basis,
@@ -107,6 +109,16 @@ class Activations {
   }
 
  private:
+  /// @param bytes that all of it takes
+  Activations(std::size_t tokens, const InputBasis& basis, ActivationBits bits, std::size_t bytes)
+      : tokens_(tokens),
+        rows_per_token_(bits == ActivationBits::eight ? 1 : 2),
+        channels_(basis.padded_features()),
+        block_(basis.scale_block()),
+        scales_per_row_(channels_ / block_),
+        basis_fingerprint_(basis.fingerprint()),
+        memory_(bytes) {}
+
   // Lane codes, pair codes, sums and scales follow one another in one allocation: several would
   // take a fifth of the time of a token of 768 channels.
   std::size_t pairs_place() const noexcept { return tokens_ * rows_per_token_ * channels_; }
@@ -195,10 +207,8 @@ Result<Activations> try_quantize_activations(const InputBasis& basis, TensorView
   if (auto error = detail::refuse_wrong_input(basis, x)) return *std::move(error);
   const Result<InstructionSet> usable = detail::usable_set(basis.name(), set);
   if (!usable) return usable.error();
-  if (const auto bytes = Activations::bytes_of(x.extent(0), basis, bits); !bytes) {
-    return bytes.error();
-  }
-  Activations activations(x.extent(0), basis, bits);
+  Result<Activations> activations = Activations::try_make(x.extent(0), basis, bits);
+  if (!activations) return activations;
   const detail::Rotation rotation = detail::rotation_for(*usable);
   const detail::ActivationRounding& rounding = detail::activation_rounding_for(*usable);
   constexpr std::size_t tokens_per_task = 8;
@@ -206,7 +216,7 @@ Result<Activations> try_quantize_activations(const InputBasis& basis, TensorView
     const std::size_t last = std::min(x.extent(0), (task + 1) * tokens_per_task);
     for (std::size_t token = task * tokens_per_task; token < last; ++token) {
       detail::quantize_token(basis, x.data() + token * x.stride(0), x.stride(1), rotation, rounding,
-                             activations, token);
+                             *activations, token);
     }
   });
   return activations;
