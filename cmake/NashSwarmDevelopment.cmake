@@ -25,6 +25,9 @@ endif()
 add_library(nash_swarm_kernels STATIC EXCLUDE_FROM_ALL ${CMAKE_CURRENT_LIST_DIR}/kernels.cpp)
 target_link_libraries(nash_swarm_kernels PUBLIC nash_swarm::nash_swarm PRIVATE nash_swarm_warnings)
 target_compile_definitions(nash_swarm_kernels INTERFACE NASH_SWARM_KERNELS_ELSEWHERE)
+# What lies in a shared library must not depend on its address. Hidden, it is as fast as before.
+set_target_properties(
+  nash_swarm_kernels PROPERTIES POSITION_INDEPENDENT_CODE ON CXX_VISIBILITY_PRESET hidden)
 
 if(NASH_SWARM_VERIFY_HEADERS)
   # The target that compiles every header alone exists only when the build files are written.
