@@ -15,9 +15,9 @@
 #include "command_line.hpp"
 #include "gpt2/evaluation.hpp"
 #include "gpt2/rows.hpp"
+#include "gpt2/text_file.hpp"
 #include "gpt2/tokenizer.hpp"
 #include "rank_correlation.hpp"
-#include "gpt2/text_file.hpp"
 #include "text_options.hpp"
 
 /// Packs random plans of a GPT-2 and compares the loss that each predicts with the KLD that is
@@ -97,6 +97,7 @@ class Check {
         (checkpoint_.folder() / "vocab.json").string(),
         (checkpoint_.folder() / "merges.txt").string());
     tokenizer.check_fits(checkpoint_.config().vocab_size);
+    options.text.only_file();
     text_ = options.text.read_all(app, tokenizer, checkpoint_.config().n_ctx).front();
     const std::vector<std::int32_t> tokens =
         tokenizer.encode(gpt2::read_text(options.calibration)).ids;

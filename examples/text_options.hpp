@@ -7,6 +7,8 @@
 
 #include <CLI/CLI.hpp>
 
+#include <nash_swarm/core/error.hpp>
+
 #include "gpt2/evaluation_text.hpp"
 #include "gpt2/text_file.hpp"
 
@@ -36,6 +38,14 @@ struct TextOptions {
     app.add_option("--samples", samples, "Texts (lines) of the paper protocol")
         ->check(CLI::PositiveNumber)
         ->capture_default_str();
+  }
+
+  /// The text where there is room for one alone.
+  /// @throws nash_swarm::Error if there are several
+  const std::string& only_file() const {
+    if (files.size() == 1) return files.front();
+    throw nash_swarm::Error("--text", "is given " + std::to_string(files.size()) + " times",
+                            "give one text");
   }
 
   /// Every text.

@@ -34,7 +34,7 @@ void print_paper_tables(const quantization::Options& options) {
   nash_swarm::ThreadPool pool(options.threads);
   gpt2::Progress progress;
   gpt2::PaperSetting setting;
-  setting.text = options.text.files.front();
+  setting.text = options.text.only_file();
   setting.calibration = options.calibration;
   setting.samples = options.text.samples;
   setting.calibration_tokens = options.tokens_to_calibrate_on();

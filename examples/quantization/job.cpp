@@ -74,6 +74,10 @@ void Job::check_inputs(bool packs) {
     throw nash_swarm::Error("--method", "baselines have no plan and no rules",
                             "use --method nash_swarm");
   }
+  if (options_.plans_for_llama_cpp() && !limits_.empty() && !limits_.front().bits) {
+    throw nash_swarm::Error("--plan-out", "a plan for llama.cpp is of so many bits per weight",
+                            "use --bits instead of --bytes or --compression");
+  }
   if (packs) check_plan();
   if (options_.calibrates()) {
     if (!packs) {
@@ -205,7 +209,7 @@ void Job::add_baselines() {
 }
 
 void Job::plan_for_llama_cpp() {
-  const double bits = limits_.empty() ? 4.5 : limits_.front().bits.value_or(4.5);
+  const double bits = limits_.empty() ? 4.5 : limits_.front().bits.value();
   const gguf::TypePlan plan = gguf_plan(checkpoint_, *quantizer_, bits, pool_);
   std::fputs(gguf::plan_text(plan, quantizer_->weights()).c_str(), stdout);
   write_text(gguf::tensor_type_lines(plan), options_.plan_out);
