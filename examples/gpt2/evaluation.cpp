@@ -114,4 +114,20 @@ std::vector<Evaluation> evaluate(std::span<const Model* const> models, bool firs
   return evaluations;
 }
 
+std::vector<std::vector<Evaluation>> evaluate_texts(std::span<const Model* const> models,
+                                                    bool first_is_reference,
+                                                    std::span<const EvaluationText> texts,
+                                                    ThreadPool& pool, Progress& progress) {
+  std::size_t tokens = 0;
+  for (const EvaluationText& text : texts) tokens += text.scored_tokens;
+  progress.stage("evaluating", models.size() * tokens);
+  std::vector<std::vector<Evaluation>> evaluations;
+  for (const EvaluationText& text : texts) {
+    evaluations.push_back(evaluate(models, first_is_reference, text, pool,
+                                   [&](std::size_t done) { progress.advance(done); }));
+  }
+  progress.finish();
+  return evaluations;
+}
+
 }  // namespace gpt2

@@ -9,6 +9,7 @@
 
 #include "gpt2/evaluation_text.hpp"
 #include "gpt2/model.hpp"
+#include "gpt2/progress.hpp"
 
 namespace gpt2 {
 
@@ -37,5 +38,12 @@ using EvaluationObserver = std::function<void(std::size_t tokens)>;
 std::vector<Evaluation> evaluate(std::span<const Model* const> models, bool first_is_reference,
                                  const EvaluationText& text, nash_swarm::ThreadPool& pool,
                                  const EvaluationObserver& observer = {});
+
+/// The same on several texts, as one stage of a program: [texts][models].
+std::vector<std::vector<Evaluation>> evaluate_texts(std::span<const Model* const> models,
+                                                    bool first_is_reference,
+                                                    std::span<const EvaluationText> texts,
+                                                    nash_swarm::ThreadPool& pool,
+                                                    Progress& progress);
 
 }  // namespace gpt2

@@ -100,18 +100,13 @@ void run(const CLI::App& app, const EvaluationOptions& options) {
   count_parameters(loaded.config, report);
   if (loaded.packed) report.rows.push_back(packed_row(*loaded.packed, loaded.config));
   gpt2::Progress progress;
-  std::size_t tokens = 0;
-  for (const gpt2::EvaluationText& text : texts) tokens += text.scored_tokens;
-  progress.stage("evaluating", models.size() * tokens);
-  for (gpt2::EvaluationText& text : texts) {
-    const std::vector<gpt2::Evaluation> evaluations =
-        gpt2::evaluate(models, reference.has_value(), text, pool,
-                       [&](std::size_t done) { progress.advance(done); });
-    report.texts.push_back({std::move(text), {}});
-    if (reference || !loaded.packed) report.texts.back().float_model = evaluations.front();
-    if (loaded.packed) report.rows.back().evaluations.push_back(evaluations.back());
+  const auto evaluations =
+      gpt2::evaluate_texts(models, reference.has_value(), texts, pool, progress);
+  for (std::size_t t = 0; t < texts.size(); ++t) {
+    report.texts.push_back({std::move(texts[t]), {}});
+    if (reference || !loaded.packed) report.texts.back().float_model = evaluations[t].front();
+    if (loaded.packed) report.rows.back().evaluations.push_back(evaluations[t].back());
   }
-  progress.finish();
   if (loaded.packed) report.rows.back().peak_memory_bytes = gpt2::peak_memory_bytes();
   std::fputs(gpt2::format_report(report).c_str(), stdout);
   if (!options.report.empty()) gpt2::write_report(report, options.report);

@@ -220,18 +220,13 @@ void Job::evaluate() {
   const gpt2::Model float_model = gpt2::make_float_model(checkpoint_, false);
   std::vector<const gpt2::Model*> models{&float_model};
   for (const auto& quantized : models_) models.push_back(quantized.model.get());
-  std::size_t tokens = 0;
-  for (const gpt2::EvaluationText& text : texts_) tokens += text.scored_tokens;
-  progress_.stage("evaluating", models.size() * tokens);
-  for (gpt2::EvaluationText& text : texts_) {
-    std::vector<gpt2::Evaluation> evaluations = gpt2::evaluate(
-        models, true, text, pool_, [this](std::size_t done) { progress_.advance(done); });
-    report_.texts.push_back({std::move(text), std::move(evaluations.front())});
+  const auto evaluations = gpt2::evaluate_texts(models, true, texts_, pool_, progress_);
+  for (std::size_t t = 0; t < texts_.size(); ++t) {
+    report_.texts.push_back({std::move(texts_[t]), evaluations[t].front()});
     for (std::size_t i = 0; i < models_.size(); ++i) {
-      models_[i].row.evaluations.push_back(std::move(evaluations[i + 1]));
+      models_[i].row.evaluations.push_back(evaluations[t][i + 1]);
     }
   }
-  progress_.finish();
   for (gpt2::QuantizedModel& quantized : models_) {
     quantized.row.peak_memory_bytes = gpt2::peak_memory_bytes();
     report_.rows.push_back(quantized.row);
