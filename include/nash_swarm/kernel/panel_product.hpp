@@ -14,6 +14,7 @@
 #include <nash_swarm/format/packed_matrix.hpp>
 #include <nash_swarm/kernel/activation.hpp>
 #include <nash_swarm/kernel/portable/panel_product.hpp>
+#include <nash_swarm/kernel/read_ahead.hpp>
 
 #if NASH_SWARM_DEFINITIONS
 #include <nash_swarm/kernel/placed_index.hpp>
@@ -31,13 +32,6 @@ namespace detail {
 using nash_swarm::portable::PanelTile;
 
 #if NASH_SWARM_DEFINITIONS
-
-/// How codes are asked for before their turn: a line in so many bytes, kept in near caches as the
-/// compiler counts them (3: all).
-struct ReadAhead {
-  std::size_t step;
-  int locality;
-};
 
 /// What kernels read of a row of codes.
 struct RowInputs {
@@ -111,28 +105,38 @@ using PanelProduct = void (*)(const PackedMatrix&, const PanelTile&, const Activ
 
 /// @tparam List the formats: a parameter, so that kernels are compiled only where they are used
 template <class List = Formats>
-PanelProduct panel_product_for(InstructionSet set) noexcept;
+PanelProduct panel_product_for(InstructionSet set, LineFetch fetch = line_fetch()) noexcept;
 
 #if NASH_SWARM_DEFINITIONS
-template <class List>
-PanelProduct panel_product_for(InstructionSet set) noexcept {
+template <LineFetch fetch, class List>
+PanelProduct panel_product_of(InstructionSet set) noexcept {
 #if defined(NASH_SWARM_X86_REGIONS)
-  if (set == InstructionSet::avx512) return &products::avx512::multiply_panels<List>;
-  if (set == InstructionSet::avxvnni) return &products::avxvnni::multiply_panels<List>;
-  if (set == InstructionSet::avx2) return &products::avx2::multiply_panels<List>;
+  if (set == InstructionSet::avx512) return &products::avx512::multiply_panels<List, fetch>;
+  if (set == InstructionSet::avxvnni) return &products::avxvnni::multiply_panels<List, fetch>;
+  if (set == InstructionSet::avx2) return &products::avx2::multiply_panels<List, fetch>;
 #elif defined(NASH_SWARM_NEON)
-  if (set == InstructionSet::neon_dotprod) return &products::neon_dotprod::multiply_panels<List>;
-  if (set == InstructionSet::neon) return &products::neon::multiply_panels<List>;
+  if (set == InstructionSet::neon_dotprod) {
+    return &products::neon_dotprod::multiply_panels<List, fetch>;
+  }
+  if (set == InstructionSet::neon) return &products::neon::multiply_panels<List, fetch>;
 #endif
   static_cast<void>(set);
   return &nash_swarm::portable::multiply_panels;
 }
+
+template <class List>
+PanelProduct panel_product_for(InstructionSet set, [[maybe_unused]] LineFetch fetch) noexcept {
+#if defined(NASH_SWARM_X86_REGIONS)
+  if (fetch == LineFetch::in_pairs) return panel_product_of<LineFetch::in_pairs, List>(set);
+#endif
+  return panel_product_of<LineFetch::single, List>(set);
+}
 #endif
 
 #if defined(NASH_SWARM_KERNELS_HERE)
-template PanelProduct panel_product_for<Formats>(InstructionSet) noexcept;
+template PanelProduct panel_product_for<Formats>(InstructionSet, LineFetch) noexcept;
 #elif defined(NASH_SWARM_KERNELS_ELSEWHERE)
-extern template PanelProduct panel_product_for<Formats>(InstructionSet) noexcept;
+extern template PanelProduct panel_product_for<Formats>(InstructionSet, LineFetch) noexcept;
 #endif
 
 }  // namespace NASH_SWARM_TARGET
