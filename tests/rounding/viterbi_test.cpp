@@ -182,6 +182,32 @@ TEST_CASE("viterbi: the same windows with every instruction set") {
   }
 }
 
+TEST_CASE("viterbi: targets wider than a code reaches are met as far as it does") {
+  for (std::size_t f = 0; f < ns::format_count; ++f) {
+    if (ns::format_table[f].family == ns::WindowFamily::none) continue;
+    CAPTURE(ns::format_table[f].name);
+    const WindowTable& table = ns::detail::window_table(f);
+    TileSearch search(ns::default_instruction_set());
+    std::mt19937_64 engine(5);
+    for (const float width : {1.5f, 2.0f, 3.0f, 8.0f}) {
+      CAPTURE(width);
+      double found = 0.0;
+      double shrunken = 0.0;  // by the windows of the same targets within reach
+      for (int i = 0; i < 4; ++i) {
+        const TileTargets narrow = gaussian_tile(engine);
+        TileTargets wide = narrow;
+        for (float& target : wide.target) target *= width;
+        Windows windows;
+        search.run(table, wide, windows.data());
+        found += cost(table, wide, windows);
+        search.run(table, narrow, windows.data());
+        shrunken += cost(table, wide, windows);
+      }
+      CHECK(found < 1.05 * shrunken);
+    }
+  }
+}
+
 TEST_CASE("viterbi: channels that cost more get less of the error") {
   const WindowTable& table = ns::detail::window_table(ns::format_index("b2_hash32"));
   std::mt19937_64 engine(3);

@@ -16,18 +16,27 @@
 namespace nash_swarm {
 namespace detail {
 
+/// Where the values of windows lie, in places of 2^coarseness values.
+struct ValuePlaces {
+  static constexpr int of_zero = 128;
+  static constexpr unsigned coarsest = 3;  ///< of which no place is out of reach of another
+
+  unsigned coarseness = 0;
+  AlignedBuffer<std::uint8_t> of_window;  ///< [2^window_bits]
+  int first = 0;
+  int last = 255;
+
+  int values() const noexcept { return 1 << coarseness; }
+};
+
 /// What the search has to know of a format of window codes.
 struct WindowTable {
   unsigned window_bits = 0;
   unsigned twice_bits = 0;
-  float step = 1.0f;                   ///< of `values`, for weights of standard deviation 1
-  AlignedBuffer<std::int8_t> values;   ///< [2^window_bits] of the windows
-  double noise = 1.0;                  ///< mean squared error that is expected, in `step`²
-  unsigned coarseness = 0;             ///< a place is 2^coarseness values
-  AlignedBuffer<std::uint8_t> places;  ///< [2^window_bits] of the values
-  static constexpr int place_of_zero = 128;
-  int first_place = 0;
-  int last_place = 255;
+  float step = 1.0f;                  ///< of `values`, for weights of standard deviation 1
+  AlignedBuffer<std::int8_t> values;  ///< [2^window_bits] of the windows
+  double noise = 1.0;                 ///< mean squared error that is expected, in `step`²
+  ValuePlaces places;
 };
 
 /// The targets of a tile, in the order of its stream.
@@ -37,6 +46,17 @@ struct TileTargets {
 };
 
 inline namespace NASH_SWARM_TARGET {
+
+inline ValuePlaces make_places(std::span<const std::int8_t> values, unsigned coarseness) {
+  ValuePlaces places{coarseness, AlignedBuffer<std::uint8_t>(values.size()), 255, 0};
+  for (std::size_t w = 0; w < values.size(); ++w) {
+    const int place = ValuePlaces::of_zero + (values[w] >> coarseness);
+    places.of_window[w] = static_cast<std::uint8_t>(place);
+    places.first = std::min(places.first, place);
+    places.last = std::max(places.last, place);
+  }
+  return places;
+}
 
 /// @param values [2^window_bits] −128 … 127
 /// @param unit of the values, for weights of standard deviation 1
@@ -50,21 +70,14 @@ inline WindowTable make_window_table(unsigned window_bits, unsigned twice_bits,
   table.step = static_cast<float>(unit);
   table.noise = noise / unit / unit;
   // The places about a target that are looked at should reach far beyond the usual gap.
-  while (table.coarseness < 3 &&
-         4.4 * std::sqrt(table.noise) > (GapCosts::reach << table.coarseness)) {
-    ++table.coarseness;
+  unsigned coarseness = 0;
+  while (coarseness < ValuePlaces::coarsest &&
+         4.4 * std::sqrt(table.noise) > (GapCosts::reach << coarseness)) {
+    ++coarseness;
   }
   table.values = AlignedBuffer<std::int8_t>(values.size());
-  table.places = AlignedBuffer<std::uint8_t>(values.size());
-  table.first_place = 255;
-  table.last_place = 0;
-  for (std::size_t w = 0; w < values.size(); ++w) {
-    const int place = WindowTable::place_of_zero + (values[w] >> table.coarseness);
-    table.values[w] = values[w];
-    table.places[w] = static_cast<std::uint8_t>(place);
-    table.first_place = std::min(table.first_place, place);
-    table.last_place = std::max(table.last_place, place);
-  }
+  std::copy(values.begin(), values.end(), table.values.data());
+  table.places = make_places(values, coarseness);
   return table;
 }
 
@@ -97,15 +110,19 @@ inline const WindowTable& window_table(std::size_t format) {
 /// finds the window between the two; a second one over the whole tile begins and ends with it.
 /// (Of all windows instead of this one the best gains .1 dB at 2 to 4 bits.) Costs are bytes, and
 /// the usual noise of a weight is 6: 3 to 10 lose less than .02 dB. Should no window be left that
-/// is not too dear, the search is repeated with finer prices.
+/// is not too dear, the search is repeated with lower prices, and if that does not help, as with
+/// targets wider than the code, with coarser places too, which reach farther.
 class TileSearch {
  public:
   explicit TileSearch(InstructionSet set) : functions_(viterbi_functions_for(set)) {}
 
   /// @param windows receives [128]
   void run(const WindowTable& table, const TileTargets& targets, std::uint16_t* windows) {
-    prepare(table, targets);
+    prepare(table);
     for (unsigned softer = 0; softer <= softest; ++softer) {
+      const unsigned coarser = softer < 3 ? 0 : softer - 2;
+      choose_places(std::min(table.places.coarseness + coarser, ValuePlaces::coarsest));
+      place_targets(targets);
       price_gaps(softer);
       if (find_seam() && search_between_seams()) break;
     }
@@ -132,20 +149,30 @@ class TileSearch {
 
   std::uint8_t* costs(std::size_t slot) noexcept { return costs_.data() + slot * stride_; }
 
-  void prepare(const WindowTable& table, const TileTargets& targets) {
+  void prepare(const WindowTable& table) {
     table_ = &table;
     stride_ = (std::size_t{1} << (table.window_bits - table.twice_bits / 2)) + costs_padding;
     if (costs_.size() < stride_ * (tile_weights + 1)) {
       costs_ = AlignedBuffer<std::uint8_t>(stride_ * (tile_weights + 1));
     }
-    const int values_of_place = 1 << table.coarseness;
+  }
+
+  void choose_places(unsigned coarseness) {
+    places_ = &table_->places;
+    if (coarseness == places_->coarseness) return;
+    coarse_places_ = make_places({table_->values.data(), table_->values.size()}, coarseness);
+    places_ = &coarse_places_;
+  }
+
+  void place_targets(const TileTargets& targets) noexcept {
+    const int values_of_place = places_->values();
     const float scale =
-        static_cast<float>(place_fraction) / (table.step * static_cast<float>(values_of_place));
+        static_cast<float>(place_fraction) / (table_->step * static_cast<float>(values_of_place));
     // Values were rounded down to places.
-    const int zero = place_fraction * table.place_of_zero -
+    const int zero = place_fraction * ValuePlaces::of_zero -
                      place_fraction * (values_of_place - 1) / values_of_place / 2;
     const float most = *std::max_element(targets.weight.begin(), targets.weight.end());
-    const double usual_gap = place_fraction * std::sqrt(table.noise) / values_of_place;
+    const double usual_gap = place_fraction * std::sqrt(table_->noise) / values_of_place;
     for (std::size_t step = 0; step < tile_weights; ++step) {
       const std::size_t k = step % tile_channels;
       targets_[step] = zero + static_cast<int>(std::lrint(
@@ -160,8 +187,8 @@ class TileSearch {
   void price_gaps(unsigned softer) noexcept {
     for (std::size_t step = 0; step < tile_weights; ++step) {
       const int target = targets_[step];
-      const int nearest = std::clamp((target + place_fraction / 2) / place_fraction,
-                                     table_->first_place, table_->last_place);
+      const int nearest =
+          std::clamp((target + place_fraction / 2) / place_fraction, places_->first, places_->last);
       functions_.price_gaps(
           {target, nearest - GapCosts::reach, prices_[step % tile_channels] >> softer},
           gaps_[step]);
@@ -171,8 +198,8 @@ class TileSearch {
   }
 
   ViterbiStep step_at(std::size_t step, std::size_t slot) noexcept {
-    return {table_->places.data(), costs(slot), costs(slot + 1), &gaps_[step],
-            table_->window_bits,   bits(step),  bits(step + 1),  least_};
+    return {places_->of_window.data(), costs(slot), costs(slot + 1), &gaps_[step],
+            table_->window_bits,       bits(step),  bits(step + 1),  least_};
   }
 
   void start(std::uint8_t cost) noexcept {
@@ -230,6 +257,8 @@ class TileSearch {
 
   ViterbiFunctions functions_;
   const WindowTable* table_ = nullptr;
+  const ValuePlaces* places_ = nullptr;
+  ValuePlaces coarse_places_;
   std::size_t stride_ = 0;
   AlignedBuffer<std::uint8_t> costs_;  // [129, stride] of the groups before every step
   std::array<int, tile_weights> targets_{};
