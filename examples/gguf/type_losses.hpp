@@ -24,8 +24,8 @@ struct TypeLoss {
 /// With gradients the loss is in nats: ½ Σ share · eᵀHe over the errors e of the rows, as in
 /// matrix_payoff. Without, it is the squared error relative to the weights, both under the moments
 /// of the inputs or else the imatrix, times the number of weights, so that any weight's relative
-/// error matters alike. (If instead any matrix's did, as in matrix_payoff, the bundled model's KLD
-/// at 3.44 bits would be .133, against .052 with Q3_K for all and .027 with gradients.)
+/// error matters alike, as there. (If instead any matrix's did, the bundled model's KLD at 3.44 bits
+/// would be .133, against .052 with Q3_K for all and .027 with gradients.)
 ///
 /// Of a large matrix only evenly spaced rows are rounded, and their ratio of error to weight is
 /// taken for that of all rows.

@@ -37,10 +37,10 @@ TEST_CASE("importance: a weight counts more among large neighbours, by hand") {
   CHECK(importance == Row{2.0f * 1.5f, 0.5f * 3.0f * 1.0f, 0.0f});
 }
 
-TEST_CASE("importance: of a matrix, the mean square over its weights") {
+TEST_CASE("importance: of a matrix, the root mean square over its weights") {
   CHECK(data_free_importance(rows_of(Row{2.0f, -0.5f, 1.0f, 0.0f}, 2), serial) ==
-        doctest::Approx((6.0 * 6.0 + 1.5 * 1.5 + 3.0 * 3.0) / 4.0));
-  CHECK(data_free_importance(rows_of(Row{-3.0f}, 1), serial) == 9.0);
+        doctest::Approx(std::sqrt((6.0 * 6.0 + 1.5 * 1.5 + 3.0 * 3.0) / 4.0)));
+  CHECK(data_free_importance(rows_of(Row{-3.0f}, 1), serial) == 3.0);
   CHECK(data_free_importance(rows_of(Row(20 * 70), 70), serial) == 0.0);
   // Many rows, that several tasks share, and any strides.
   const Row weights = gaussian(150 * 70, 1);
@@ -63,7 +63,7 @@ TEST_CASE("importance: of a matrix, the mean square over its weights") {
       sum += score * score;
     }
   }
-  CHECK(expected == doctest::Approx(sum / (150 * 70)).epsilon(1e-5).scale(0.0));
+  CHECK(expected == doctest::Approx(std::sqrt(sum / (150 * 70))).epsilon(1e-5).scale(0.0));
 }
 
 TEST_CASE("importance: huge weights stay finite, NaN is left to be named by the model") {

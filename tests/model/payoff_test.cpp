@@ -40,6 +40,12 @@ using support::Row;
 using support::rows_of;
 using support::serial;
 
+/// Padding included.
+double stored_weights(std::size_t out, std::size_t in) {
+  return static_cast<double>(nash_swarm::panel_count(out) * nash_swarm::panel_rows *
+                             nash_swarm::block_count(in) * nash_swarm::block_channels);
+}
+
 /// Σ over inputs of |(W − V)·x|², V empty for 0.
 double output_energy(const Row& w, const Row& v, const Row& x, std::size_t in) {
   double energy = 0.0;
@@ -82,7 +88,8 @@ TEST_CASE("payoff: the expected loss is the error of the output as it is packed"
     const Row decoded = support::decoded(
         nash_swarm::round_matrix("w", rows_of(weights, in), basis, cells, feedback, serial));
     // Damping counts errors that the inputs do not show: 1/sqrt(400) of the mean moment.
-    const double measured = output_energy(weights, decoded, x, in) / energy;
+    const double measured =
+        stored_weights(out, in) * output_energy(weights, decoded, x, in) / energy;
     CHECK(payoff.loss(f) > 0.9 * measured);
     CHECK(payoff.loss(f) < 1.6 * measured);
   }
@@ -97,7 +104,8 @@ TEST_CASE("payoff: by hand") {
       nash_swarm::matrix_payoff("w", rows_of(weights, 2), moment, basis, 0.5, serial);
   // |W|^2 = 26; trace 5/2, by 1/sqrt(2) more with damping, over 64 channels of the basis;
   // sum of H_kk |W_k|^2 = 9/2 + 2 * 17.
-  const double matrix = 0.5 * 26.0 * (2.5 * (1.0 + std::sqrt(0.5)) / 64.0) / 38.5;
+  const double matrix =
+      stored_weights(2, 2) * 0.5 * 26.0 * (2.5 * (1.0 + std::sqrt(0.5)) / 64.0) / 38.5;
   for (std::size_t f = 0; f < nash_swarm::format_count; ++f) {
     CHECK(payoff.loss(f) == doctest::Approx(matrix * gaussian_noise(f)).epsilon(1e-6).scale(0.0));
   }
@@ -157,7 +165,7 @@ TEST_CASE("payoff: without moments every channel counts the same, and zeros cost
   const MatrixPayoff zeros =
       nash_swarm::matrix_payoff("w", rows_of(Row(16 * 64), 64), nothing, basis, 1.0, serial);
   for (std::size_t f = 0; f < nash_swarm::format_count; ++f) {
-    CHECK(payoff.loss(f) == doctest::Approx(gaussian_noise(f)).scale(0.0));
+    CHECK(payoff.loss(f) == doctest::Approx(16 * 64 * gaussian_noise(f)).scale(0.0));
     CHECK(zeros.loss(f) == 0.0);
   }
 }

@@ -56,9 +56,9 @@ class Model {
   /// Adds a matrix with a basis of its own.
   /// @param weights [out, in]
   /// @param calibration input moments that have seen nothing stand for H = I
-  /// @param importance how much the model suffers from a relative error of this matrix's output;
-  /// a factor on what gradients say if there are any; `data_free_importance` is one that needs no
-  /// data
+  /// @param importance how much more the model suffers from a relative error of this matrix's
+  /// output than the number of its weights tells; a factor on what gradients say if there are any.
+  /// `data_free_importance` is one that needs no data
   /// @throws Error for a name used twice, or as `matrix_payoff` does
   void add(const std::string& name, TensorView<const float, 2> weights,
            const MatrixCalibration& calibration, ExecutorView executor, double importance = 1.0) {

@@ -72,12 +72,13 @@ inline std::vector<double> panel_energies(std::span<const double> rows, const Ro
   return panels;
 }
 
-/// The same without gradients: relative to the mean square of the output, shared evenly.
-inline std::vector<double> even_panel_energies(const WeightEnergy& energy, std::size_t rows,
-                                               std::size_t channels) {
+/// The same without gradients: relative to the mean square of the output, times the number of
+/// weights that are stored, padding included, and shared evenly.
+inline std::vector<double> even_panel_energies(const WeightEnergy& energy, std::size_t rows) {
   const double relative = energy.weighted > 0.0 ? energy.plain / energy.weighted : 0.0;
-  const double per_row = relative / static_cast<double>(channels) / static_cast<double>(rows);
   std::vector<double> panels(panel_count(rows));
+  const double per_row =
+      relative * static_cast<double>(panels.size() * panel_rows) / static_cast<double>(rows);
   for (std::size_t p = 0; p < panels.size(); ++p) {
     panels[p] = per_row * static_cast<double>(std::min(panel_rows, rows - p * panel_rows));
   }
