@@ -58,7 +58,10 @@ class Model {
   /// @param calibration input moments that have seen nothing stand for H = I
   /// @param importance how much more the model suffers from a relative error of this matrix's
   /// output than the number of its weights tells; a factor on what gradients say if there are any.
-  /// `data_free_importance` is one that needs no data
+  /// `data_free_importance` is one that needs no data. Without gradients the matrix that makes the
+  /// logits deserves more: 5 takes the KLD of the bundled GPT-2 from .143 to .072 at 2.5 bits and
+  /// from .048 to .022 at 3, of OPT from .039 to .022 and from .018 to .007; LLaMA, whose embedding
+  /// is another matrix, loses a tenth
   /// @throws Error for a name used twice, or as `matrix_payoff` does
   void add(const std::string& name, TensorView<const float, 2> weights,
            const MatrixCalibration& calibration, ExecutorView executor, double importance = 1.0) {
