@@ -119,10 +119,12 @@ class TileSearch {
   /// @param windows receives [128]
   void run(const WindowTable& table, const TileTargets& targets, std::uint16_t* windows) {
     prepare(table);
+    place_targets(targets);
     for (unsigned softer = 0; softer <= softest; ++softer) {
-      const unsigned coarser = softer < 3 ? 0 : softer - 2;
-      choose_places(std::min(table.places.coarseness + coarser, ValuePlaces::coarsest));
-      place_targets(targets);
+      if (softer >= 3 && places_->coarseness < ValuePlaces::coarsest) {
+        coarsen_places();
+        place_targets(targets);
+      }
       price_gaps(softer);
       if (find_seam() && search_between_seams()) break;
     }
@@ -151,16 +153,16 @@ class TileSearch {
 
   void prepare(const WindowTable& table) {
     table_ = &table;
+    places_ = &table.places;
     stride_ = (std::size_t{1} << (table.window_bits - table.twice_bits / 2)) + costs_padding;
     if (costs_.size() < stride_ * (tile_weights + 1)) {
       costs_ = AlignedBuffer<std::uint8_t>(stride_ * (tile_weights + 1));
     }
   }
 
-  void choose_places(unsigned coarseness) {
-    places_ = &table_->places;
-    if (coarseness == places_->coarseness) return;
-    coarse_places_ = make_places({table_->values.data(), table_->values.size()}, coarseness);
+  void coarsen_places() {
+    coarse_places_ =
+        make_places({table_->values.data(), table_->values.size()}, places_->coarseness + 1);
     places_ = &coarse_places_;
   }
 
@@ -192,8 +194,7 @@ class TileSearch {
       functions_.price_gaps(
           {target, nearest - GapCosts::reach, prices_[step % tile_channels] >> softer},
           gaps_[step]);
-      // In the end, windows out of reach are better than none.
-      gaps_[step].cost.back() = softer < softest ? too_dear : 0;
+      gaps_[step].cost.back() = too_dear;  // of windows out of reach
     }
   }
 
