@@ -29,8 +29,29 @@ target_compile_definitions(nash_swarm_kernels INTERFACE NASH_SWARM_KERNELS_ELSEW
 set_target_properties(
   nash_swarm_kernels PROPERTIES POSITION_INDEPENDENT_CODE ON CXX_VISIBILITY_PRESET hidden)
 
+# Every header compiles alone, and none reaches for what its library does not depend on.
+function(nash_swarm_verify_headers library)
+  get_target_property(headers ${library} HEADER_SET)
+  foreach(header IN LISTS headers)
+    cmake_path(RELATIVE_PATH header BASE_DIRECTORY ${PROJECT_SOURCE_DIR}/include
+               OUTPUT_VARIABLE name)
+    set(source ${PROJECT_BINARY_DIR}/alone/${name}.cpp)
+    file(CONFIGURE OUTPUT ${source} CONTENT "#include <${name}>\n")
+    list(APPEND sources ${source})
+    # What others define is compiled with them.
+    file(STRINGS ${header} definitions REGEX NASH_SWARM_DEFINITION LIMIT_COUNT 1)
+    if(NOT definitions)
+      set_source_files_properties(
+        ${source} PROPERTIES COMPILE_DEFINITIONS NASH_SWARM_KERNELS_ELSEWHERE)
+    endif()
+  endforeach()
+  add_library(${library}_alone OBJECT ${sources})
+  target_link_libraries(${library}_alone PRIVATE ${library} nash_swarm_warnings)
+  target_compile_options(${library}_alone PRIVATE -O0)
+  set_target_properties(${library}_alone PROPERTIES UNITY_BUILD OFF)
+endfunction()
 if(NASH_SWARM_VERIFY_HEADERS)
-  # The target that compiles every header alone exists only when the build files are written.
-  add_custom_target(nash_swarm_verify_headers ALL)
-  add_dependencies(nash_swarm_verify_headers all_verify_interface_header_sets)
+  foreach(library matmul nash_swarm io)
+    nash_swarm_verify_headers(nash_swarm_${library})
+  endforeach()
 endif()

@@ -32,14 +32,13 @@ write_basic_package_version_file(
 install(
   FILES ${PROJECT_BINARY_DIR}/nash_swarmConfig.cmake
         ${PROJECT_BINARY_DIR}/nash_swarmConfigVersion.cmake
-        ${CMAKE_CURRENT_LIST_DIR}/nash_swarm_xsimd.cmake
   DESTINATION ${package_dir})
 
 # nash_swarm_matmul is for hosts that only run packed models, as the CMake component is.
 foreach(package nash_swarm nash_swarm_matmul)
   set(requires "")
   if(package STREQUAL "nash_swarm")
-    set(requires "eigen3 xsimd")
+    set(requires "eigen3")
   endif()
   configure_file(${CMAKE_CURRENT_LIST_DIR}/nash_swarm.pc.in ${package}.pc @ONLY)
   install(FILES ${PROJECT_BINARY_DIR}/${package}.pc

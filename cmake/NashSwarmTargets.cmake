@@ -1,11 +1,10 @@
 # The three libraries that a host may link; all are headers only.
 #
 #   nash_swarm::matmul      runs packed models; depends on nothing but the compiler
-#   nash_swarm::nash_swarm  quantizes as well; Eigen and xsimd
+#   nash_swarm::nash_swarm  quantizes as well; Eigen
 #   nash_swarm::io          safetensors and packed files as well; nlohmann_json
 #
-# Each has the headers of its own rooms as a file set, so that compiling the headers alone also
-# proves that none reaches for what its library does not depend on.
+# Each has the headers of its own rooms as a file set.
 
 # Inside a host's project a missing dependency matters only to the library that uses it.
 set(nash_swarm_required QUIET)
@@ -15,7 +14,6 @@ endif()
 find_package(Threads ${nash_swarm_required})
 find_package(Eigen3 CONFIG ${nash_swarm_required})
 find_package(nlohmann_json CONFIG ${nash_swarm_required})
-include(${CMAKE_CURRENT_LIST_DIR}/nash_swarm_xsimd.cmake)
 
 # Adds the library nash_swarm::<name> with the headers that match one of the patterns (relative to
 # include/nash_swarm).
@@ -37,9 +35,6 @@ function(nash_swarm_add_library name)
     ${target}
     INTERFACE FILE_SET HEADERS BASE_DIRS "${PROJECT_SOURCE_DIR}/include" FILES ${headers}
               FILE_SET loops TYPE HEADERS BASE_DIRS "${PROJECT_SOURCE_DIR}/include" FILES ${loops})
-  set_target_properties(
-    ${target} PROPERTIES VERIFY_INTERFACE_HEADER_SETS ${NASH_SWARM_VERIFY_HEADERS}
-                         INTERFACE_HEADER_SETS_TO_VERIFY HEADERS)
 endfunction()
 
 nash_swarm_add_library(
@@ -50,8 +45,7 @@ target_link_libraries(nash_swarm_matmul INTERFACE Threads::Threads)
 
 nash_swarm_add_library(
   nash_swarm quantize.hpp rounding/*.hpp rounding/*.inc calibration/*.hpp game/*.hpp model/*.hpp)
-target_link_libraries(
-  nash_swarm_nash_swarm INTERFACE nash_swarm_matmul Eigen3::Eigen nash_swarm::xsimd)
+target_link_libraries(nash_swarm_nash_swarm INTERFACE nash_swarm_matmul Eigen3::Eigen)
 
 nash_swarm_add_library(io io/*.hpp)
 target_link_libraries(
