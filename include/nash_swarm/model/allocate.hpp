@@ -100,8 +100,12 @@ NASH_SWARM_DEFINITION Plan certify(const Model& model, std::vector<MatrixPlan> p
 /// The plan with the fewest bytes under the rules: every matrix in its smallest format.
 /// @param matrices whose cells are overwritten
 /// @throws Error for rules that cannot be kept
-inline std::vector<MatrixPlan> smallest_plan(std::vector<MatrixPlan> matrices,
-                                             const Rules& rules = {}) {
+NASH_SWARM_FUNCTION std::vector<MatrixPlan> smallest_plan(std::vector<MatrixPlan> matrices,
+                                                          const Rules& rules = {});
+
+#if NASH_SWARM_DEFINITIONS
+NASH_SWARM_DEFINITION std::vector<MatrixPlan> smallest_plan(std::vector<MatrixPlan> matrices,
+                                                            const Rules& rules) {
   std::vector<std::string> names;
   for (const MatrixPlan& matrix : matrices) names.push_back(matrix.name);
   const std::vector<std::vector<std::uint32_t>> formats = allowed_formats(rules, names);
@@ -112,6 +116,7 @@ inline std::vector<MatrixPlan> smallest_plan(std::vector<MatrixPlan> matrices,
   }
   return matrices;
 }
+#endif
 
 }  // namespace NASH_SWARM_TARGET
 }  // namespace nash_swarm

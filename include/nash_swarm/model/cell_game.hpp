@@ -27,7 +27,8 @@ namespace nash_swarm {
 class CellGame {
  public:
   /// @throws Error for an empty model and for rules that cannot be kept
-  explicit CellGame(const Model& model, const Rules& rules = {}) : matrices_(model.matrices()) {
+  NASH_SWARM_FUNCTION explicit CellGame(const Model& model, const Rules& rules = {})
+      : matrices_(model.matrices()) {
     if (matrices_.empty()) throw Error("model", "no matrices", "add matrices first");
     std::vector<std::string> names;
     for (const ModelMatrix& matrix : matrices_) names.push_back(matrix.name);

@@ -70,7 +70,7 @@ class GameWithOwn {
 class CoupledGame {
  public:
   /// @throws Error as CellGame does, and for a budget of time, which this game does not keep
-  explicit CoupledGame(const Model& model, const Rules& rules = {})
+  NASH_SWARM_FUNCTION explicit CoupledGame(const Model& model, const Rules& rules = {})
       : model_(model),
         cells_(model, checked(rules)),
         first_cell_(first_cells(model)),

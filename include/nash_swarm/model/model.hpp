@@ -63,8 +63,9 @@ class Model {
   /// from .048 to .022 at 3, of OPT from .039 to .022 and from .018 to .007; LLaMA, whose embedding
   /// is another matrix, loses a tenth
   /// @throws Error for a name used twice, or as `matrix_payoff` does
-  void add(const std::string& name, TensorView<const float, 2> weights,
-           const MatrixCalibration& calibration, ExecutorView executor, double importance = 1.0) {
+  NASH_SWARM_FUNCTION void add(const std::string& name, TensorView<const float, 2> weights,
+                               const MatrixCalibration& calibration, ExecutorView executor,
+                               double importance = 1.0) {
     add(name, weights, calibration, input_basis(name + ".input", weights.extent(1)), executor,
         importance);
   }
@@ -73,10 +74,11 @@ class Model {
   /// `input_basis`.
   /// @param order of the rows in the panels, for instance that of an earlier plan; if none is
   /// given, rows are sorted where that pays
-  void add(const std::string& name, TensorView<const float, 2> weights,
-           const MatrixCalibration& calibration, std::shared_ptr<const InputBasis> basis,
-           ExecutorView executor, double importance = 1.0,
-           std::optional<RowOrder> order = std::nullopt) {
+  NASH_SWARM_FUNCTION void add(const std::string& name, TensorView<const float, 2> weights,
+                               const MatrixCalibration& calibration,
+                               std::shared_ptr<const InputBasis> basis, ExecutorView executor,
+                               double importance = 1.0,
+                               std::optional<RowOrder> order = std::nullopt) {
     for (const ModelMatrix& matrix : matrices_) {
       if (matrix.name == name) throw Error(name, "a matrix of this name was added before");
     }

@@ -60,8 +60,8 @@ inline std::size_t format_of_rule(const FormatRule& rule) {
 
 #if NASH_SWARM_DEFINITIONS
 /// Which names the rule is about, [names].
-inline std::vector<bool> names_of_rule(const FormatRule& rule,
-                                       const std::vector<std::string>& names) {
+NASH_SWARM_FUNCTION std::vector<bool> names_of_rule(const FormatRule& rule,
+                                                    const std::vector<std::string>& names) {
   const std::string subject = "rule " + rule.pattern + "=" + rule.format;
   std::vector<bool> matches;
   bool any = false;
