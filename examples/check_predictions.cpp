@@ -13,12 +13,12 @@
 #include <nash_swarm/io/atomic_file.hpp>
 
 #include "command_line.hpp"
-#include "gpt2/evaluation.hpp"
-#include "gpt2/rows.hpp"
-#include "gpt2/text_file.hpp"
-#include "gpt2/tokenizer.hpp"
 #include "rank_correlation.hpp"
 #include "text_options.hpp"
+#include "transformer/evaluation.hpp"
+#include "transformer/rows.hpp"
+#include "transformer/text_file.hpp"
+#include "transformer/tokenizer.hpp"
 
 /// Packs random plans of a GPT-2 and compares the loss that each predicts with the KLD that is
 /// measured on text which the calibration has not seen.
@@ -68,8 +68,8 @@ struct Outcome {
 
 /// A plan of a random size from 2 to 4.5 bits per weight, for a game in which the loss of every
 /// matrix is off by a random factor (σ = 1/2 in its logarithm): good at its size, never the best.
-nash_swarm::Plan random_plan(const gpt2::Quantizer& quantizer, const nash_swarm::Rules& rules,
-                             std::mt19937_64& engine) {
+nash_swarm::Plan random_plan(const transformer::Quantizer& quantizer,
+                             const nash_swarm::Rules& rules, std::mt19937_64& engine) {
   std::uniform_real_distribution<double> bits(2.0, 4.5);
   std::normal_distribution<double> deviation(0.0, 0.5);
   const nash_swarm::Budget budget = nash_swarm::Budget::bits(bits(engine));
@@ -89,26 +89,26 @@ class Check {
   Check(const CLI::App& app, const Options& options)
       : pool_(options.threads),
         checkpoint_(options.model),
-        rules_{.windows = gpt2::families_of_profile(options.profile)},
-        quantizer_(checkpoint_, gpt2::Scope::all, options.seed, pool_, rules_),
+        rules_{.windows = transformer::families_of_profile(options.profile)},
+        quantizer_(checkpoint_, transformer::Scope::all, options.seed, pool_, rules_),
         engine_(options.seed) {
-    const gpt2::Tokenizer tokenizer = gpt2::Tokenizer::from_text(
-        checkpoint_.vocabulary_text(), checkpoint_.merges_text(),
-        (checkpoint_.folder() / "vocab.json").string(),
-        (checkpoint_.folder() / "merges.txt").string());
+    const transformer::Tokenizer tokenizer =
+        transformer::Tokenizer::from_text(checkpoint_.vocabulary_text(), checkpoint_.merges_text(),
+                                          (checkpoint_.folder() / "vocab.json").string(),
+                                          (checkpoint_.folder() / "merges.txt").string());
     tokenizer.check_fits(checkpoint_.config().vocab_size);
     options.text.only_file();
     text_ = options.text.read_all(app, tokenizer, checkpoint_.config().n_ctx).front();
     const std::vector<std::int32_t> tokens =
-        tokenizer.encode(gpt2::read_text(options.calibration)).ids;
+        tokenizer.encode(transformer::read_text(options.calibration)).ids;
     const std::size_t context = checkpoint_.config().n_ctx;
     progress_.stage("calibrating", quantizer_.weights());
-    quantizer_.calibrate(gpt2::calibration_windows(tokens, context, options.calibration_tokens),
-                         [this](std::size_t weights) { progress_.advance(weights); });
+    quantizer_.calibrate(
+        transformer::calibration_windows(tokens, context, options.calibration_tokens),
+        [this](std::size_t weights) { progress_.advance(weights); });
     progress_.stage("measuring plans", 1);
-    quantizer_.fit_prediction(
-        gpt2::held_out_windows(tokens, context, options.calibration_tokens,
-                               options.calibration_tokens / 4));
+    quantizer_.fit_prediction(transformer::held_out_windows(
+        tokens, context, options.calibration_tokens, options.calibration_tokens / 4));
     progress_.finish();
   }
 
@@ -119,22 +119,23 @@ class Check {
     return outcomes;
   }
 
-  const gpt2::EvaluationText& text() const noexcept { return text_; }
+  const transformer::EvaluationText& text() const noexcept { return text_; }
 
  private:
   void add_outcomes(std::size_t count, std::vector<Outcome>& outcomes) {
-    const gpt2::Model reference = gpt2::make_float_model(checkpoint_, false);
-    std::vector<const gpt2::Model*> models{&reference};
-    std::vector<gpt2::QuantizedModel> packed;
+    const transformer::Model reference = transformer::make_float_model(checkpoint_, false);
+    std::vector<const transformer::Model*> models{&reference};
+    std::vector<transformer::QuantizedModel> packed;
     for (std::size_t i = 0; i < count; ++i) {
       const nash_swarm::Plan plan = random_plan(quantizer_, rules_, engine_);
-      packed.push_back(gpt2::pack_and_read_back(quantizer_, gpt2::Scope::all, plan, {}, target_,
-                                                {false, false}, progress_));
+      packed.push_back(transformer::pack_and_read_back(quantizer_, transformer::Scope::all, plan,
+                                                       {}, target_, {false, false}, progress_));
       models.push_back(packed.back().model.get());
     }
-    const std::vector<gpt2::Evaluation> evaluations = gpt2::evaluate(models, true, text_, pool_);
+    const std::vector<transformer::Evaluation> evaluations =
+        transformer::evaluate(models, true, text_, pool_);
     for (std::size_t i = 0; i < count; ++i) {
-      const gpt2::ReportRow& row = packed[i].row;
+      const transformer::ReportRow& row = packed[i].row;
       const nash_swarm::Budget bytes = nash_swarm::Budget::bytes(row.certificate->bytes);
       outcomes.push_back({row.bits_per_weight(),
                           quantizer_.predicted_kld(quantizer_.plan(bytes)),
@@ -143,12 +144,12 @@ class Check {
   }
 
   nash_swarm::ThreadPool pool_;
-  gpt2::Checkpoint checkpoint_;
+  transformer::Checkpoint checkpoint_;
   nash_swarm::Rules rules_;
-  gpt2::Quantizer quantizer_;
+  transformer::Quantizer quantizer_;
   std::mt19937_64 engine_;
-  gpt2::EvaluationText text_;
-  gpt2::Progress progress_;
+  transformer::EvaluationText text_;
+  transformer::Progress progress_;
   std::filesystem::path target_ = "check_predictions.tmp";
 };
 

@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "command_line.hpp"
-#include "gpt2/random_checkpoint.hpp"
-#include "gpt2/uniform_file.hpp"
+#include "transformer/random_checkpoint.hpp"
+#include "transformer/uniform_file.hpp"
 
 namespace {
 
@@ -42,15 +42,15 @@ int main(int argc, char** argv) {
       ->check(CLI::Range(0, 1024))
       ->capture_default_str();
   return run_program(app, argc, argv, [&] {
-    const gpt2::Config config = gpt2::published_config(size);
+    const transformer::Config config = transformer::published_config(size);
     nash_swarm::ThreadPool pool(threads);
-    gpt2::write_random_checkpoint(config, folder, seed, pool);
+    transformer::write_random_checkpoint(config, folder, seed, pool);
     std::printf("%s: GPT-2 %s with random weights\n", folder.c_str(), size.c_str());
     if (format.empty()) return;
     const std::filesystem::path packed = folder.string() + "." + format + ".safetensors";
     const std::size_t place = nash_swarm::format_index(std::string_view(format));
-    gpt2::write_uniform_file(gpt2::Checkpoint(folder), nash_swarm::format_table[place].id, packed,
-                             pool);
+    transformer::write_uniform_file(transformer::Checkpoint(folder),
+                                    nash_swarm::format_table[place].id, packed, pool);
     std::printf("%s: packed\n", packed.c_str());
   });
 }

@@ -9,8 +9,8 @@
 
 #include <nash_swarm/core/error.hpp>
 
-#include "gpt2/evaluation_text.hpp"
-#include "gpt2/text_file.hpp"
+#include "transformer/evaluation_text.hpp"
+#include "transformer/text_file.hpp"
 
 /// The flags that choose the text to evaluate on.
 struct TextOptions {
@@ -50,24 +50,26 @@ struct TextOptions {
 
   /// Every text.
   /// @throws nash_swarm::Error if one cannot be read or is too short
-  std::vector<gpt2::EvaluationText> read_all(const CLI::App& app, const gpt2::Tokenizer& tokenizer,
-                                             std::size_t n_ctx) const {
-    std::vector<gpt2::EvaluationText> texts;
+  std::vector<transformer::EvaluationText> read_all(const CLI::App& app,
+                                                    const transformer::Tokenizer& tokenizer,
+                                                    std::size_t n_ctx) const {
+    std::vector<transformer::EvaluationText> texts;
     for (const std::string& file : files) texts.push_back(read(app, tokenizer, n_ctx, file));
     return texts;
   }
 
  private:
-  gpt2::EvaluationText read(const CLI::App& app, const gpt2::Tokenizer& tokenizer,
-                            std::size_t n_ctx, const std::string& file) const {
+  transformer::EvaluationText read(const CLI::App& app, const transformer::Tokenizer& tokenizer,
+                                   std::size_t n_ctx, const std::string& file) const {
     constexpr std::size_t default_tokens = 12288;
     const bool bundled = app.count("--text") == 0;
     const std::size_t most = max_tokens == 0 && bundled ? default_tokens : max_tokens;
-    const std::string text = gpt2::read_text(file);
-    gpt2::EvaluationText windows =
-        protocol == "paper" ? gpt2::paper_protocol(tokenizer, text, file, n_ctx, samples)
-                            : gpt2::full_protocol(tokenizer, text, file,
-                                                  context == 0 ? n_ctx : context, n_ctx, most);
+    const std::string text = transformer::read_text(file);
+    transformer::EvaluationText windows =
+        protocol == "paper"
+            ? transformer::paper_protocol(tokenizer, text, file, n_ctx, samples)
+            : transformer::full_protocol(tokenizer, text, file, context == 0 ? n_ctx : context,
+                                         n_ctx, most);
     if (windows.invalid_bytes != 0) {
       std::fprintf(stderr, "warning: %s: %zu bytes are not valid UTF-8\n", file.c_str(),
                    windows.invalid_bytes);

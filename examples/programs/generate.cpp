@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "command_line.hpp"
-#include "gpt2/generation.hpp"
-#include "gpt2/load_model.hpp"
+#include "transformer/generation.hpp"
+#include "transformer/load_model.hpp"
 
 /// Continues a text, from a float checkpoint or from a packed model file.
 
@@ -31,14 +31,14 @@ void print(const std::string& text) {
 }
 
 /// The prompt as tokens; one without any text starts a new document.
-std::vector<std::int32_t> prompt_tokens(const gpt2::Tokenizer& tokenizer,
+std::vector<std::int32_t> prompt_tokens(const transformer::Tokenizer& tokenizer,
                                         const std::string& prompt) {
   if (prompt.empty()) {
     if (const auto start = tokenizer.end_of_text()) return {*start};
     throw nash_swarm::Error("--prompt", "is empty, and the vocabulary has no \"<|endoftext|>\"",
                             "give the text to start with");
   }
-  const gpt2::Encoded encoded = tokenizer.encode(prompt);
+  const transformer::Encoded encoded = tokenizer.encode(prompt);
   if (encoded.invalid_bytes > 0) {
     std::fprintf(stderr,
                  "warning: --prompt: %zu bytes are not valid UTF-8, each is its own token\n",
@@ -54,9 +54,9 @@ void print_speed(const char* what, std::size_t tokens, double seconds) {
 }
 
 void run(const GenerationOptions& options) {
-  gpt2::Sampler sampler(options.temperature, options.seed);
+  transformer::Sampler sampler(options.temperature, options.seed);
   nash_swarm::ThreadPool pool(options.threads);
-  const gpt2::LoadedModel loaded = gpt2::load_model(options.model, true, pool);
+  const transformer::LoadedModel loaded = transformer::load_model(options.model, true, pool);
   const std::vector<std::int32_t> prompt = prompt_tokens(loaded.tokenizer, options.prompt);
   bool started = false;
   const auto print_token = [&](std::int32_t token) {
@@ -64,8 +64,8 @@ void run(const GenerationOptions& options) {
     started = true;
     print(loaded.tokenizer.decode({&token, 1}));
   };
-  const gpt2::Generation generation =
-      gpt2::generate(loaded.model, prompt, options.tokens, sampler, pool, print_token);
+  const transformer::Generation generation =
+      transformer::generate(loaded.model, prompt, options.tokens, sampler, pool, print_token);
   print("\n");
   print_speed("prompt", prompt.size(), generation.prompt_seconds);
   print_speed("generation", generation.tokens.size() - 1, generation.generation_seconds);

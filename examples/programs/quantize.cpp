@@ -9,9 +9,9 @@
 #include <nash_swarm/io/atomic_file.hpp>
 
 #include "command_line.hpp"
-#include "gpt2/paper_table.hpp"
 #include "quantization/job.hpp"
 #include "quantization/options.hpp"
+#include "transformer/paper_table.hpp"
 
 /// The main job: quantizes a model, writes the packed file, reads it back, and compares it with the
 /// float model and with baselines on real text.
@@ -32,16 +32,17 @@ void print_paper_tables(const quantization::Options& options) {
   std::erase(folders, "");
   if (folders.empty()) folders.push_back(options.model);
   nash_swarm::ThreadPool pool(options.threads);
-  gpt2::Progress progress;
-  gpt2::PaperSetting setting;
+  transformer::Progress progress;
+  transformer::PaperSetting setting;
   setting.text = options.text.only_file();
   setting.calibration = options.calibration;
   setting.samples = options.text.samples;
   setting.calibration_tokens = options.tokens_to_calibrate_on();
   setting.seed = options.seed;
-  const std::vector<gpt2::PaperTable> tables = gpt2::paper_tables(folders, setting, pool, progress);
-  std::fputs(gpt2::format_paper_tables(tables).c_str(), stdout);
-  if (!options.report.empty()) gpt2::write_paper_tables(tables, options.report);
+  const std::vector<transformer::PaperTable> tables =
+      transformer::paper_tables(folders, setting, pool, progress);
+  std::fputs(transformer::format_paper_tables(tables).c_str(), stdout);
+  if (!options.report.empty()) transformer::write_paper_tables(tables, options.report);
 }
 
 }  // namespace

@@ -10,13 +10,13 @@
 
 #include "gguf/tensor_names.hpp"
 #include "gguf/type_losses.hpp"
-#include "gpt2/family.hpp"
+#include "transformer/family.hpp"
 
 namespace quantization {
 namespace {
 
-std::string name_in_gguf(const gpt2::Config& config, const std::string& matrix) {
-  const gpt2::Family& family = *config.family;
+std::string name_in_gguf(const transformer::Config& config, const std::string& matrix) {
+  const transformer::Family& family = *config.family;
   const auto name = gguf::gguf_name(family.model_type, matrix);
   if (name) return *name;
   throw nash_swarm::Error(
@@ -27,11 +27,12 @@ std::string name_in_gguf(const gpt2::Config& config, const std::string& matrix) 
 
 }  // namespace
 
-gguf::TypePlan gguf_plan(const gpt2::Checkpoint& checkpoint, const gpt2::Quantizer& quantizer,
-                         double bits, nash_swarm::ThreadPool& pool) {
+gguf::TypePlan gguf_plan(const transformer::Checkpoint& checkpoint,
+                         const transformer::Quantizer& quantizer, double bits,
+                         nash_swarm::ThreadPool& pool) {
   std::vector<gguf::TensorTypes> tensors;
   for (const nash_swarm::MatrixPlan& plan : quantizer.matrices()) {
-    const std::shared_ptr<const gpt2::WeightSource>& source = checkpoint.matrix(plan.name);
+    const std::shared_ptr<const transformer::WeightSource>& source = checkpoint.matrix(plan.name);
     const auto moments = quantizer.moments(plan.name);
     const nash_swarm::MatrixCalibration calibration = moments->calibration();
     gguf::Matrix matrix;

@@ -3,8 +3,8 @@
 #include <nash_swarm/core/thread_pool.hpp>
 
 #include "gguf/type_plan.hpp"
-#include "gpt2/checkpoint.hpp"
-#include "gpt2/quantizer.hpp"
+#include "transformer/checkpoint.hpp"
+#include "transformer/quantizer.hpp"
 
 namespace quantization {
 
@@ -12,7 +12,8 @@ namespace quantization {
 /// @param bits per weight, scales included
 /// @throws nash_swarm::Error naming a matrix that llama.cpp has no name for, or as
 ///   gguf::plan_types does
-gguf::TypePlan gguf_plan(const gpt2::Checkpoint& checkpoint, const gpt2::Quantizer& quantizer,
-                         double bits, nash_swarm::ThreadPool& pool);
+gguf::TypePlan gguf_plan(const transformer::Checkpoint& checkpoint,
+                         const transformer::Quantizer& quantizer, double bits,
+                         nash_swarm::ThreadPool& pool);
 
 }  // namespace quantization

@@ -10,13 +10,13 @@
 #include <nash_swarm/io/atomic_file.hpp>
 #include <nash_swarm/io/plan_picture.hpp>
 
-#include "gpt2/baseline_methods.hpp"
-#include "gpt2/calibration_text.hpp"
-#include "gpt2/evaluation.hpp"
-#include "gpt2/grouped_matrix.hpp"
-#include "gpt2/rate_chart.hpp"
-#include "gpt2/text_file.hpp"
 #include "quantization/gguf_plan.hpp"
+#include "transformer/baseline_methods.hpp"
+#include "transformer/calibration_text.hpp"
+#include "transformer/evaluation.hpp"
+#include "transformer/grouped_matrix.hpp"
+#include "transformer/rate_chart.hpp"
+#include "transformer/text_file.hpp"
 
 namespace quantization {
 namespace {
@@ -32,13 +32,13 @@ void write_text(const std::string& text, const std::string& target) {
 Job::Job(const CLI::App& app, const Options& options)
     : app_(app),
       options_(options),
-      scope_(gpt2::parse_scope(options.scope)),
+      scope_(transformer::parse_scope(options.scope)),
       pool_(options.threads),
       checkpoint_(options.model),
-      tokenizer_(gpt2::Tokenizer::from_text(checkpoint_.vocabulary_text(),
-                                            checkpoint_.merges_text(),
-                                            (checkpoint_.folder() / "vocab.json").string(),
-                                            (checkpoint_.folder() / "merges.txt").string())),
+      tokenizer_(transformer::Tokenizer::from_text(checkpoint_.vocabulary_text(),
+                                                   checkpoint_.merges_text(),
+                                                   (checkpoint_.folder() / "vocab.json").string(),
+                                                   (checkpoint_.folder() / "merges.txt").string())),
       limits_(options.size_limits(checkpoint_.float32_bytes())) {}
 
 void Job::run() {
@@ -49,11 +49,11 @@ void Job::run() {
   if (packs) add_packed();
   if (options_.compare || !packs) add_baselines();
   if (!options_.dry_run) evaluate();
-  std::fputs(gpt2::format_report(report_).c_str(), stdout);
+  std::fputs(transformer::format_report(report_).c_str(), stdout);
   if (packs && !options_.dry_run) std::printf("\npacked model: %s\n", out_.string().c_str());
-  if (!options_.report.empty()) gpt2::write_report(report_, options_.report);
+  if (!options_.report.empty()) transformer::write_report(report_, options_.report);
   if (!options_.chart.empty()) {
-    write_text(gpt2::rate_chart(report_), options_.chart);
+    write_text(transformer::rate_chart(report_), options_.chart);
   }
   if (!options_.plan_out.empty()) {
     write_text(nash_swarm::model_plan_text(plans_.front()), options_.plan_out);
@@ -81,22 +81,22 @@ void Job::check_inputs(bool packs) {
   if (packs) check_plan();
   if (options_.calibrates()) {
     if (!packs) {
-      gpt2::Pieces moments_alone;
+      transformer::Pieces moments_alone;
       moments_alone.measured = false;
       quantizer_.emplace(checkpoint_, scope_, options_.seed, pool_, nash_swarm::Rules{},
                          moments_alone);
     }
-    const std::string calibration = gpt2::read_text(options_.calibration);
-    const gpt2::Encoded encoded = tokenizer_.encode(calibration);
+    const std::string calibration = transformer::read_text(options_.calibration);
+    const transformer::Encoded encoded = tokenizer_.encode(calibration);
     if (encoded.ids.size() < 2) {
       throw nash_swarm::Error(options_.calibration, "shorter than two tokens",
                               "give a longer text");
     }
-    calibration_ = gpt2::calibration_windows(encoded.ids, checkpoint_.config().n_ctx,
-                                             options_.tokens_to_calibrate_on());
-    held_out_ = gpt2::held_out_windows(encoded.ids, checkpoint_.config().n_ctx,
-                                       options_.tokens_to_calibrate_on(),
-                                       options_.tokens_to_calibrate_on() / 4);
+    calibration_ = transformer::calibration_windows(encoded.ids, checkpoint_.config().n_ctx,
+                                                    options_.tokens_to_calibrate_on());
+    held_out_ = transformer::held_out_windows(encoded.ids, checkpoint_.config().n_ctx,
+                                              options_.tokens_to_calibrate_on(),
+                                              options_.tokens_to_calibrate_on() / 4);
   }
   const std::filesystem::path folder = std::filesystem::absolute(options_.model);
   const std::string name =
@@ -120,13 +120,13 @@ void Job::check_plan() {
   quantizer_.emplace(checkpoint_, scope_, options_.seed, pool_, options_.rules(),
                      options_.pieces());
   if (!options_.plan.empty()) {
-    stored_plan_ = nash_swarm::read_model_plan(options_.plan, gpt2::read_text_file(options_.plan),
-                                               quantizer_->matrices());
+    stored_plan_ = nash_swarm::read_model_plan(
+        options_.plan, transformer::read_text_file(options_.plan), quantizer_->matrices());
     quantizer_->keep_orders(stored_plan_->orders);
     packed_limits_ = {{}};
   } else {
-    packed_limits_ = limits_.empty() ? std::vector<gpt2::SizeLimit>{{3.0, {}}} : limits_;
-    for (const auto& limit : packed_limits_) gpt2::check_limit(*quantizer_, limit);
+    packed_limits_ = limits_.empty() ? std::vector<transformer::SizeLimit>{{3.0, {}}} : limits_;
+    for (const auto& limit : packed_limits_) transformer::check_limit(*quantizer_, limit);
   }
 }
 
@@ -146,7 +146,7 @@ nash_swarm::Plan Job::stored_plan() const {
 void Job::open_work_folder() {
   work_.emplace(options_.work.empty() ? out_.string() + ".work" : options_.work);
   if (work_->resumes()) std::fprintf(stderr, "going on from %s\n", work_->path().c_str());
-  gpt2::CalibrationStore store{&*work_, gpt2::half_of_memory()};
+  transformer::CalibrationStore store{&*work_, transformer::half_of_memory()};
   if (options_.calibration_memory) {
     constexpr std::uint64_t megabyte = 1'000'000;
     store.memory = std::min(*options_.calibration_memory, UINT64_MAX / megabyte) * megabyte;
@@ -166,40 +166,41 @@ void Job::calibrate() {
 }
 
 void Job::add_packed() {
-  const gpt2::Quantizer& quantizer = *quantizer_;
-  const std::vector<gpt2::SizeLimit>& limits = packed_limits_;
+  const transformer::Quantizer& quantizer = *quantizer_;
+  const std::vector<transformer::SizeLimit>& limits = packed_limits_;
   std::vector<nash_swarm::Plan>& plans = plans_;
   for (const auto& limit : limits) {
-    plans.push_back(stored_plan_ ? stored_plan() : gpt2::plan_within(quantizer, limit));
+    plans.push_back(stored_plan_ ? stored_plan() : transformer::plan_within(quantizer, limit));
   }
   for (std::size_t i = 0; i < plans.size(); ++i) {
     if (options_.dry_run) {
-      report_.rows.push_back(gpt2::planned_row(quantizer, scope_, plans[i], limits[i]));
+      report_.rows.push_back(transformer::planned_row(quantizer, scope_, plans[i], limits[i]));
       continue;
     }
     // The first budget is what --out holds; the others are stored only to be read back.
     std::filesystem::path target = out_;
     if (i != 0) target += "." + std::to_string(i) + ".tmp";
-    models_.push_back(gpt2::pack_and_read_back(quantizer, scope_, plans[i], limits[i], target,
-                                               {i == 0, options_.finishes()}, progress_));
+    models_.push_back(transformer::pack_and_read_back(
+        quantizer, scope_, plans[i], limits[i], target, {i == 0, options_.finishes()}, progress_));
   }
 }
 
 void Job::add_baselines() {
   progress_.stage("baselines", 1);
-  const gpt2::InputMoments moments = [this](const std::string& matrix) {
-    return gpt2::dense(quantizer_->moments(matrix)->inputs);
+  const transformer::InputMoments moments = [this](const std::string& matrix) {
+    return transformer::dense(quantizer_->moments(matrix)->inputs);
   };
-  for (const gpt2::BaselineMethod& method : gpt2::baseline_methods(moments)) {
+  for (const transformer::BaselineMethod& method : transformer::baseline_methods(moments)) {
     if (!options_.compare && options_.method != method.name) continue;
-    std::vector<gpt2::QuantizedModel> models;
-    for (const gpt2::Baseline& rate : method.rates) {
-      models.push_back(gpt2::run_baseline(checkpoint_, scope_, rate, !options_.dry_run, pool_));
+    std::vector<transformer::QuantizedModel> models;
+    for (const transformer::Baseline& rate : method.rates) {
+      models.push_back(
+          transformer::run_baseline(checkpoint_, scope_, rate, !options_.dry_run, pool_));
     }
     // A comparison shows every baseline at its natural rates, whatever the budget.
     const bool limited = !options_.compare && !limits_.empty();
-    const gpt2::SizeLimit limit = limited ? limits_.front() : gpt2::SizeLimit{};
-    for (auto& model : gpt2::baselines_within(std::move(models), limit)) {
+    const transformer::SizeLimit limit = limited ? limits_.front() : transformer::SizeLimit{};
+    for (auto& model : transformer::baselines_within(std::move(models), limit)) {
       models_.push_back(std::move(model));
     }
   }
@@ -217,18 +218,18 @@ void Job::plan_for_llama_cpp() {
 }
 
 void Job::evaluate() {
-  const gpt2::Model float_model = gpt2::make_float_model(checkpoint_, false);
-  std::vector<const gpt2::Model*> models{&float_model};
+  const transformer::Model float_model = transformer::make_float_model(checkpoint_, false);
+  std::vector<const transformer::Model*> models{&float_model};
   for (const auto& quantized : models_) models.push_back(quantized.model.get());
-  const auto evaluations = gpt2::evaluate_texts(models, true, texts_, pool_, progress_);
+  const auto evaluations = transformer::evaluate_texts(models, true, texts_, pool_, progress_);
   for (std::size_t t = 0; t < texts_.size(); ++t) {
     report_.texts.push_back({std::move(texts_[t]), evaluations[t].front()});
     for (std::size_t i = 0; i < models_.size(); ++i) {
       models_[i].row.evaluations.push_back(evaluations[t][i + 1]);
     }
   }
-  for (gpt2::QuantizedModel& quantized : models_) {
-    quantized.row.peak_memory_bytes = gpt2::peak_memory_bytes();
+  for (transformer::QuantizedModel& quantized : models_) {
+    quantized.row.peak_memory_bytes = transformer::peak_memory_bytes();
     report_.rows.push_back(quantized.row);
   }
 }

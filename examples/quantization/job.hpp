@@ -10,15 +10,15 @@
 #include <nash_swarm/core/thread_pool.hpp>
 #include <nash_swarm/io/model_plan_file.hpp>
 
-#include "gpt2/checkpoint.hpp"
-#include "gpt2/evaluation_text.hpp"
-#include "gpt2/progress.hpp"
-#include "gpt2/quantizer.hpp"
-#include "gpt2/report.hpp"
-#include "gpt2/rows.hpp"
-#include "gpt2/tokenizer.hpp"
-#include "gpt2/work_folder.hpp"
 #include "quantization/options.hpp"
+#include "transformer/checkpoint.hpp"
+#include "transformer/evaluation_text.hpp"
+#include "transformer/progress.hpp"
+#include "transformer/quantizer.hpp"
+#include "transformer/report.hpp"
+#include "transformer/rows.hpp"
+#include "transformer/tokenizer.hpp"
+#include "transformer/work_folder.hpp"
 
 namespace quantization {
 
@@ -51,23 +51,23 @@ class Job {
 
   const CLI::App& app_;
   const Options& options_;
-  gpt2::Scope scope_;
+  transformer::Scope scope_;
   nash_swarm::ThreadPool pool_;
-  gpt2::Checkpoint checkpoint_;
-  gpt2::Tokenizer tokenizer_;
-  std::vector<gpt2::SizeLimit> limits_;
-  std::vector<gpt2::SizeLimit> packed_limits_;  // those of the plans
-  std::optional<gpt2::WorkFolder> work_;
-  std::optional<gpt2::Quantizer> quantizer_;
+  transformer::Checkpoint checkpoint_;
+  transformer::Tokenizer tokenizer_;
+  std::vector<transformer::SizeLimit> limits_;
+  std::vector<transformer::SizeLimit> packed_limits_;  // those of the plans
+  std::optional<transformer::WorkFolder> work_;
+  std::optional<transformer::Quantizer> quantizer_;
   std::optional<nash_swarm::StoredModelPlan> stored_plan_;
   std::vector<nash_swarm::Plan> plans_;
   std::vector<std::int32_t> calibration_;
   std::vector<std::int32_t> held_out_;  // for predictions
-  std::vector<gpt2::EvaluationText> texts_;
+  std::vector<transformer::EvaluationText> texts_;
   std::filesystem::path out_;
-  gpt2::Progress progress_;
-  std::vector<gpt2::QuantizedModel> models_;
-  gpt2::Report report_;
+  transformer::Progress progress_;
+  std::vector<transformer::QuantizedModel> models_;
+  transformer::Report report_;
 };
 
 }  // namespace quantization

@@ -5,7 +5,7 @@
 #include <nash_swarm/core/error.hpp>
 
 #include "command_line.hpp"
-#include "gpt2/quantizer.hpp"
+#include "transformer/quantizer.hpp"
 
 namespace quantization {
 namespace {
@@ -118,8 +118,8 @@ void Options::add_to(CLI::App& app) {
   app.add_flag("--list-formats", list_formats, "Print the formats and stop");
 }
 
-std::vector<gpt2::SizeLimit> Options::size_limits(std::uint64_t float32_bytes) const {
-  std::vector<gpt2::SizeLimit> limits;
+std::vector<transformer::SizeLimit> Options::size_limits(std::uint64_t float32_bytes) const {
+  std::vector<transformer::SizeLimit> limits;
   const bool grid = bits.size() == 1 && bits[0] == "grid";
   if (grid) {
     for (const double most : {2.0, 2.5, 3.0, 3.5, 4.0, 4.5}) limits.push_back({most, {}});
@@ -135,13 +135,16 @@ std::vector<gpt2::SizeLimit> Options::size_limits(std::uint64_t float32_bytes) c
 }
 
 nash_swarm::Rules Options::rules() const {
-  return {
-      parse_rules("--fix", fixed),       parse_rules("--forbid", forbidden), min_bits, max_bits, {},
-      gpt2::families_of_profile(profile)};
+  return {parse_rules("--fix", fixed),
+          parse_rules("--forbid", forbidden),
+          min_bits,
+          max_bits,
+          {},
+          transformer::families_of_profile(profile)};
 }
 
-gpt2::Pieces Options::pieces() const {
-  gpt2::Pieces pieces = gpt2::pieces_without(without);
+transformer::Pieces Options::pieces() const {
+  transformer::Pieces pieces = transformer::pieces_without(without);
   if (profile == "fast") pieces.measured = pieces.finish = false;
   return pieces;
 }

@@ -10,9 +10,9 @@
 
 #include <nash_swarm/model/rules.hpp>
 
-#include "gpt2/pieces.hpp"
-#include "gpt2/rows.hpp"
 #include "text_options.hpp"
+#include "transformer/pieces.hpp"
+#include "transformer/rows.hpp"
 
 namespace quantization {
 
@@ -57,14 +57,14 @@ struct Options {
   /// The sizes that the flags ask for; empty if they say nothing.
   /// @param float32_bytes of the model's file, for a compression
   /// @throws nash_swarm::Error for what is no size
-  std::vector<gpt2::SizeLimit> size_limits(std::uint64_t float32_bytes) const;
+  std::vector<transformer::SizeLimit> size_limits(std::uint64_t float32_bytes) const;
 
   /// @throws nash_swarm::Error for a word that is not REGEX=FORMAT
   nash_swarm::Rules rules() const;
 
   /// Those of the profile: `fast` neither measures matrices and plans nor finishes.
   /// @throws nash_swarm::Error for an unknown piece
-  gpt2::Pieces pieces() const;
+  transformer::Pieces pieces() const;
 
   /// True if flags are given that mean something for plans only, which baselines have not.
   bool asks_for_plans() const;

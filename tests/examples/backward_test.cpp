@@ -1,4 +1,4 @@
-#include "gpt2/backward.hpp"
+#include "transformer/backward.hpp"
 
 #include <doctest/doctest.h>
 
@@ -16,30 +16,30 @@
 #include <vector>
 
 #include "examples/tiny_model.hpp"
-#include "gpt2/attention.hpp"
-#include "gpt2/baseline_source.hpp"
-#include "gpt2/checkpoint.hpp"
-#include "gpt2/loss.hpp"
-#include "gpt2/packed.hpp"
 #include "io/support.hpp"
 #include "support/gaussian.hpp"
+#include "transformer/attention.hpp"
+#include "transformer/baseline_source.hpp"
+#include "transformer/checkpoint.hpp"
+#include "transformer/loss.hpp"
+#include "transformer/packed.hpp"
 
 namespace {
 
-using gpt2::FloatMatrix;
-using gpt2::Model;
 using nash_swarm::TensorView;
 using nash_swarm::ThreadPool;
 using nash_swarm::test::tiny_checkpoint;
+using transformer::FloatMatrix;
+using transformer::Model;
 using Tokens = std::vector<std::int32_t>;
 
 const Tokens two_sequences = {5, 900, 17, 17, 3, 1023, 0, 88, 412, 900, 5, 5, 64, 31, 7, 2};
 const Tokens labels = {900, 17, 17, 3, 1023, 0, 88, 412, 900, 5, 5, 64, 31, 7, 2, 6};
 
 /// A matrix with one of its weights moved.
-class MovedMatrix : public gpt2::DerivedWeightSource {
+class MovedMatrix : public transformer::DerivedWeightSource {
  public:
-  MovedMatrix(std::shared_ptr<const gpt2::WeightSource> original, std::size_t row,
+  MovedMatrix(std::shared_ptr<const transformer::WeightSource> original, std::size_t row,
               std::size_t column, float step)
       : DerivedWeightSource(original),
         original_(original),
@@ -53,33 +53,33 @@ class MovedMatrix : public gpt2::DerivedWeightSource {
   }
 
  private:
-  std::shared_ptr<const gpt2::WeightSource> original_;
+  std::shared_ptr<const transformer::WeightSource> original_;
   std::size_t row_;
   std::size_t column_;
   float step_;
 };
 
 /// The summed loss of the labels with one weight moved.
-double loss_with(const gpt2::Checkpoint& checkpoint, const std::string& matrix, std::size_t row,
-                 std::size_t column, float step, ThreadPool& pool) {
-  const Model model =
-      gpt2::make_float_model(checkpoint, false,
-                             [&](const std::shared_ptr<const gpt2::WeightSource>& original)
-                                 -> std::shared_ptr<const gpt2::WeightSource> {
-                               if (original->name() != matrix) return original;
-                               return std::make_shared<MovedMatrix>(original, row, column, step);
-                             });
-  const FloatMatrix hidden = gpt2::hidden_states(model, two_sequences, 1, pool);
-  const std::vector<double> losses = gpt2::token_losses(model, hidden.view(), labels, pool);
+double loss_with(const transformer::Checkpoint& checkpoint, const std::string& matrix,
+                 std::size_t row, std::size_t column, float step, ThreadPool& pool) {
+  const Model model = transformer::make_float_model(
+      checkpoint, false,
+      [&](const std::shared_ptr<const transformer::WeightSource>& original)
+          -> std::shared_ptr<const transformer::WeightSource> {
+        if (original->name() != matrix) return original;
+        return std::make_shared<MovedMatrix>(original, row, column, step);
+      });
+  const FloatMatrix hidden = transformer::hidden_states(model, two_sequences, 1, pool);
+  const std::vector<double> losses = transformer::token_losses(model, hidden.view(), labels, pool);
   return std::accumulate(losses.begin(), losses.end(), 0.0);
 }
 
 /// The gradient of every matrix, [out, in].
 std::map<std::string, FloatMatrix> gradients(
-    const gpt2::LogitGradient& logit_gradient, ThreadPool& pool,
-    const gpt2::Checkpoint& checkpoint = tiny_checkpoint()) {
+    const transformer::LogitGradient& logit_gradient, ThreadPool& pool,
+    const transformer::Checkpoint& checkpoint = tiny_checkpoint()) {
   std::map<std::string, FloatMatrix> result;
-  gpt2::GradientObserver observer;
+  transformer::GradientObserver observer;
   observer.matrix = [&](const std::string& name, TensorView<const float, 2> x,
                         TensorView<const float, 2> dy) {
     FloatMatrix gradient(dy.extent(1), x.extent(1));
@@ -98,15 +98,15 @@ std::map<std::string, FloatMatrix> gradients(
     std::copy_n(dw.data(), dw.size(), gradient.view().data());
     result.emplace(name, std::move(gradient));
   };
-  const Model model = gpt2::make_float_model(checkpoint, false);
-  gpt2::run_backward(model, two_sequences, logit_gradient, pool, observer);
+  const Model model = transformer::make_float_model(checkpoint, false);
+  transformer::run_backward(model, two_sequences, logit_gradient, pool, observer);
   return result;
 }
 
 /// Norms and biases of a model, by name.
 std::map<std::string, std::span<float>> vectors_of(Model& model) {
   std::map<std::string, std::span<float>> vectors;
-  gpt2::for_each_vector(model, [&](const std::string& name, std::span<float> values) {
+  transformer::for_each_vector(model, [&](const std::string& name, std::span<float> values) {
     vectors.emplace(name, values);
   });
   return vectors;
@@ -115,11 +115,11 @@ std::map<std::string, std::span<float>> vectors_of(Model& model) {
 /// The divergence from the tiny model, summed over the tokens of two sequences.
 double divergence(const Model& teacher, const Model& model, ThreadPool& pool) {
   const Model* const models[] = {&teacher, &model};
-  const FloatMatrix states[] = {gpt2::hidden_states(teacher, two_sequences, 2, pool),
-                                gpt2::hidden_states(model, two_sequences, 2, pool)};
+  const FloatMatrix states[] = {transformer::hidden_states(teacher, two_sequences, 2, pool),
+                                transformer::hidden_states(model, two_sequences, 2, pool)};
   const TensorView<const float, 2> hidden[] = {states[0].view(), states[1].view()};
   const std::vector<double> divergences =
-      gpt2::score_tokens(models, hidden, labels, true, pool)[1].divergences;
+      transformer::score_tokens(models, hidden, labels, true, pool)[1].divergences;
   return std::accumulate(divergences.begin(), divergences.end(), 0.0);
 }
 
@@ -131,17 +131,17 @@ double tolerance_of(const std::string& family) {
 void check_vector_gradients(const std::string& family) {
   CAPTURE(family);
   ThreadPool pool(2);
-  const gpt2::Checkpoint& checkpoint = tiny_checkpoint(family);
-  const Model teacher = gpt2::make_float_model(checkpoint, false);
-  const FloatMatrix hidden = gpt2::hidden_states(teacher, two_sequences, 2, pool);
-  Model model = gpt2::make_float_model(checkpoint, false);
+  const transformer::Checkpoint& checkpoint = tiny_checkpoint(family);
+  const Model teacher = transformer::make_float_model(checkpoint, false);
+  const FloatMatrix hidden = transformer::hidden_states(teacher, two_sequences, 2, pool);
+  Model model = transformer::make_float_model(checkpoint, false);
   const std::map<std::string, std::span<float>> vectors = vectors_of(model);
   std::mt19937_64 engine(5);
   for (float& weight : vectors.at(model.layers[0].attention_norm.name + ".weight")) {
     weight *= 1.0f + 0.5f * static_cast<float>(engine() % 100) / 100.0f;
   }
   std::map<std::string, std::vector<float>> found;
-  gpt2::GradientObserver observer;
+  transformer::GradientObserver observer;
   observer.output = [&](const std::string& name, TensorView<const float, 2> y,
                         TensorView<const float, 2> dy) {
     CHECK(y.extent(0) == dy.extent(0));
@@ -157,9 +157,10 @@ void check_vector_gradients(const std::string& family) {
     found[name + ".weight"].assign(dweight.begin(), dweight.end());
     if (!dbias.empty()) found[name + ".bias"].assign(dbias.begin(), dbias.end());
   };
-  gpt2::run_backward(model, two_sequences,
-                     gpt2::gradient_of_divergence(*teacher.token_embedding, hidden.view(), pool),
-                     pool, observer, 2);
+  transformer::run_backward(
+      model, two_sequences,
+      transformer::gradient_of_divergence(*teacher.token_embedding, hidden.view(), pool), pool,
+      observer, 2);
   REQUIRE(found.size() == vectors.size());
   for (const auto& [name, gradient] : found) {
     const std::string& tensor = name;  // a binding cannot be captured
@@ -190,11 +191,11 @@ void check_vector_gradients(const std::string& family) {
 void check_matrix_gradients(const std::string& family) {
   CAPTURE(family);
   ThreadPool pool(2);
-  const gpt2::Checkpoint& checkpoint = tiny_checkpoint(family);
-  const auto found = gradients(gpt2::gradient_of_labels(labels), pool, checkpoint);
+  const transformer::Checkpoint& checkpoint = tiny_checkpoint(family);
+  const auto found = gradients(transformer::gradient_of_labels(labels), pool, checkpoint);
   std::mt19937_64 engine(3);
   REQUIRE(found.size() == checkpoint.matrices().size());
-  for (const gpt2::MatrixShape& matrix : checkpoint.shapes()) {
+  for (const transformer::MatrixShape& matrix : checkpoint.shapes()) {
     CAPTURE(matrix.name);
     const FloatMatrix& gradient = found.at(matrix.name);
     REQUIRE(gradient.rows() == matrix.out);
@@ -202,8 +203,8 @@ void check_matrix_gradients(const std::string& family) {
     double size = 0.0;
     for (int sample = 0; sample < 12; ++sample) {
       // Rows of the embedding that occur in the text, so that both its roles count.
-      const bool looked_up = matrix.role == gpt2::MatrixRole::embedding ||
-                             matrix.role == gpt2::MatrixRole::tied_embedding;
+      const bool looked_up = matrix.role == transformer::MatrixRole::embedding ||
+                             matrix.role == transformer::MatrixRole::tied_embedding;
       const std::size_t row =
           looked_up ? static_cast<std::size_t>(two_sequences[engine() % two_sequences.size()])
                     : engine() % gradient.rows();
@@ -234,7 +235,7 @@ TEST_CASE("backward: gradients are the finite differences of the loss") {
 TEST_CASE("backward: labels are drawn from the predictions") {
   // On average over draws the gradient by the logits is 0, and its variance p(1 - p).
   std::mt19937_64 engine(1);
-  const gpt2::LogitGradient gradient = gpt2::gradient_of_drawn_labels(engine);
+  const transformer::LogitGradient gradient = transformer::gradient_of_drawn_labels(engine);
   const std::vector<float> logits = {1.0f, 0.0f, -1.0f};
   const double probabilities[] = {0.66524096, 0.24472847, 0.09003057};
   double sums[3] = {};
@@ -258,8 +259,8 @@ TEST_CASE("backward: labels are drawn from the predictions") {
 TEST_CASE("backward: the same gradients for any number of threads") {
   ThreadPool one(1);
   ThreadPool three(3);
-  const auto expected = gradients(gpt2::gradient_of_labels(labels), one);
-  const auto found = gradients(gpt2::gradient_of_labels(labels), three);
+  const auto expected = gradients(transformer::gradient_of_labels(labels), one);
+  const auto found = gradients(transformer::gradient_of_labels(labels), three);
   for (const auto& [name, gradient] : expected) {
     const TensorView<const float, 2> other = found.at(name).view();
     CHECK(std::equal(other.data(), other.data() + other.size(), gradient.view().data()));
@@ -308,9 +309,9 @@ TEST_CASE("backward: the gradient of attention is the slope along any direction"
   };
   FloatMatrix gradients[] = {random(5), random(6), random(7)};  // overwritten
   ThreadPool pool(2);
-  gpt2::causal_attention_gradient(inputs[0].view(), inputs[1].view(), inputs[2].view(), heads,
-                                  dout.view(), gradients[0].view(), gradients[1].view(),
-                                  gradients[2].view(), pool);
+  transformer::causal_attention_gradient(inputs[0].view(), inputs[1].view(), inputs[2].view(),
+                                         heads, dout.view(), gradients[0].view(),
+                                         gradients[1].view(), gradients[2].view(), pool);
   for (std::size_t moved = 0; moved < 3; ++moved) {
     CAPTURE(moved);
     const FloatMatrix direction = random(8 + moved);
@@ -331,18 +332,19 @@ TEST_CASE("backward: labels and tokens outside the vocabulary are refused") {
   Tokens wrong = labels;
   wrong[3] = 1024;
   CHECK(nash_swarm::test::message_of([&] {
-          gradients(gpt2::gradient_of_labels(wrong), pool);
+          gradients(transformer::gradient_of_labels(wrong), pool);
         }).starts_with("labels: token 1024 at 3 is not in the vocabulary of 1024"));
   wrong[3] = -1;
   CHECK(nash_swarm::test::message_of([&] {
-          gradients(gpt2::gradient_of_labels(wrong), pool);
+          gradients(transformer::gradient_of_labels(wrong), pool);
         }).starts_with("labels: token -1 at 3 is not in the vocabulary of 1024"));
   wrong.assign(labels.begin(), labels.end() - 1);
   CHECK(nash_swarm::test::message_of([&] {
-          gradients(gpt2::gradient_of_labels(wrong), pool);
+          gradients(transformer::gradient_of_labels(wrong), pool);
         }).starts_with("labels: " + std::to_string(wrong.size()) + " labels for "));
-  const Model model = gpt2::make_float_model(tiny_checkpoint(), false);
-  CHECK_THROWS_AS(gpt2::run_backward(model, Tokens{1024}, gpt2::gradient_of_labels(labels), pool,
-                                     gpt2::GradientObserver{}),
-                  nash_swarm::Error);
+  const Model model = transformer::make_float_model(tiny_checkpoint(), false);
+  CHECK_THROWS_AS(
+      transformer::run_backward(model, Tokens{1024}, transformer::gradient_of_labels(labels), pool,
+                                transformer::GradientObserver{}),
+      nash_swarm::Error);
 }

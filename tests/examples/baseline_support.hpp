@@ -13,15 +13,15 @@
 #include <utility>
 #include <vector>
 
-#include "gpt2/baselines.hpp"
 #include "support/gaussian.hpp"
+#include "transformer/baselines.hpp"
 
 namespace baseline_test {
 
-using gpt2::Baseline;
-using gpt2::WeightSource;
 using nash_swarm::TensorView;
 using nash_swarm::ThreadPool;
+using transformer::Baseline;
+using transformer::WeightSource;
 using Values = std::vector<float>;
 using Source = std::shared_ptr<const WeightSource>;
 
@@ -67,7 +67,7 @@ inline Values read_all(const WeightSource& source, std::size_t slice = 1000) {
   return values;
 }
 
-inline gpt2::QuantizedBaseline quantize(const Baseline& baseline, const Source& source) {
+inline transformer::QuantizedBaseline quantize(const Baseline& baseline, const Source& source) {
   ThreadPool pool(2);
   return baseline.quantize(source, pool);
 }

@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "baseline_support.hpp"
-#include "gpt2/baselines.hpp"
-#include "gpt2/grouped_matrix.hpp"
+#include "transformer/baselines.hpp"
+#include "transformer/grouped_matrix.hpp"
 
 namespace {
 
@@ -29,15 +29,15 @@ Eigen::MatrixXd uneven_moments(std::size_t in) {
   return moment;
 }
 
-gpt2::InputMoments always(const Eigen::MatrixXd& moment) {
+transformer::InputMoments always(const Eigen::MatrixXd& moment) {
   return [moment](const std::string&) { return moment; };
 }
 
-double error_under(const Eigen::MatrixXd& moment, const gpt2::Baseline& baseline,
+double error_under(const Eigen::MatrixXd& moment, const transformer::Baseline& baseline,
                    const Source& source) {
   ThreadPool pool(2);
-  const gpt2::FloatMatrix weights = gpt2::read_finite(*source, pool);
-  return gpt2::output_error(*quantize(baseline, source).source, weights, moment, pool);
+  const transformer::FloatMatrix weights = transformer::read_finite(*source, pool);
+  return transformer::output_error(*quantize(baseline, source).source, weights, moment, pool);
 }
 
 }  // namespace
@@ -45,7 +45,7 @@ double error_under(const Eigen::MatrixXd& moment, const gpt2::Baseline& baseline
 TEST_CASE("grids: values by hand, spans that hold 0, and the limits of binary16") {
   // Four codes over [-1, 2]: scale 1, zero point 1.
   const std::vector<float> weights{-1.0f, 0.0f, 1.0f, 2.0f};
-  const gpt2::GroupGrid grid = gpt2::fit_grid(weights, {}, 3);
+  const transformer::GroupGrid grid = transformer::fit_grid(weights, {}, 3);
   CHECK(grid.scale == 1.0f);
   CHECK(grid.zero == 1.0f);
   CHECK(grid.code(-5.0f, 3) == 0);
@@ -53,7 +53,7 @@ TEST_CASE("grids: values by hand, spans that hold 0, and the limits of binary16"
   CHECK(grid.value(3) == 2.0f);
   for (const float constant : {0.0f, 1e-30f, 7.0f, -7.0f}) {
     const std::vector<float> same(8, constant);
-    const gpt2::GroupGrid fitted = gpt2::fit_grid(same, {}, 7);
+    const transformer::GroupGrid fitted = transformer::fit_grid(same, {}, 7);
     CHECK(fitted.value(fitted.code(constant, 7)) == doctest::Approx(constant).epsilon(1e-3));
   }
   // An outlier is worth clipping only if it does not matter.
@@ -62,17 +62,18 @@ TEST_CASE("grids: values by hand, spans that hold 0, and the limits of binary16"
   outlier[63] = 1.0f;
   std::vector<float> importance(64, 1.0f);
   importance[63] = 0.0f;
-  CHECK(gpt2::fit_grid(outlier, importance, 7).scale < gpt2::fit_grid(outlier, {}, 7).scale);
+  CHECK(transformer::fit_grid(outlier, importance, 7).scale <
+        transformer::fit_grid(outlier, {}, 7).scale);
 }
 
 TEST_CASE("gptq: with white inputs every weight goes to the nearest level of its grid") {
   const Source source = matrix(5, 96, normal_values(5 * 96));
   const Eigen::MatrixXd white = Eigen::MatrixXd::Identity(96, 96);
-  const Values decoded = decode(gpt2::gptq(3, 32, always(white)), source);
+  const Values decoded = decode(transformer::gptq(3, 32, always(white)), source);
   const Values weights = normal_values(5 * 96);
   for (std::size_t first = 0; first < weights.size(); first += 32) {
     const auto part = std::span<const float>(weights).subspan(first, 32);
-    const gpt2::GroupGrid grid = gpt2::fit_grid(part, {}, 7);
+    const transformer::GroupGrid grid = transformer::fit_grid(part, {}, 7);
     for (std::size_t i = 0; i < 32; ++i) {
       CHECK(decoded[first + i] == grid.value(grid.code(part[i], 7)));
     }
@@ -86,9 +87,9 @@ TEST_CASE("gptq and awq: moments lower the output error, gptq's feedback most") 
   const Eigen::MatrixXd white = Eigen::MatrixXd::Identity(in, in);
   for (const unsigned bits : {2u, 3u, 4u}) {
     CAPTURE(bits);
-    const double plain = error_under(moment, gpt2::gptq(bits, 64, always(white)), source);
-    const double scaled = error_under(moment, gpt2::awq(bits, 64, always(moment)), source);
-    const double moved = error_under(moment, gpt2::gptq(bits, 64, always(moment)), source);
+    const double plain = error_under(moment, transformer::gptq(bits, 64, always(white)), source);
+    const double scaled = error_under(moment, transformer::awq(bits, 64, always(moment)), source);
+    const double moved = error_under(moment, transformer::gptq(bits, 64, always(moment)), source);
     CHECK(scaled < 0.95 * plain);
     CHECK(moved < 0.7 * scaled);
   }
@@ -105,8 +106,8 @@ TEST_CASE("hqq: no worse than a grid over the span, and dead channels do no harm
     return sum;
   };
   for (const unsigned bits : {2u, 3u, 4u}) {
-    CHECK(mean_error(decode(gpt2::hqq(bits, 64), source)) <=
-          1.02 * mean_error(decode(gpt2::rtn(bits, 64), source)));
+    CHECK(mean_error(decode(transformer::hqq(bits, 64), source)) <=
+          1.02 * mean_error(decode(transformer::rtn(bits, 64), source)));
   }
   Eigen::MatrixXd dead = uneven_moments(128);
   for (Eigen::Index k = 0; k < 128; k += 2) {
@@ -115,7 +116,7 @@ TEST_CASE("hqq: no worse than a grid over the span, and dead channels do no harm
   }
   for (const Eigen::MatrixXd& moment : {dead, Eigen::MatrixXd(Eigen::MatrixXd::Zero(128, 128))}) {
     for (const auto& baseline :
-         {gpt2::gptq(3, 64, always(moment)), gpt2::awq(3, 64, always(moment))}) {
+         {transformer::gptq(3, 64, always(moment)), transformer::awq(3, 64, always(moment))}) {
       for (const float value : decode(baseline, source)) CHECK(std::isfinite(value));
     }
   }
@@ -123,8 +124,9 @@ TEST_CASE("hqq: no worse than a grid over the span, and dead channels do no harm
 
 TEST_CASE("calibrated baselines: bytes, threads, and bad input") {
   const Eigen::MatrixXd moment = uneven_moments(192);
-  const std::vector<gpt2::Baseline> baselines{gpt2::gptq(3, 64, always(moment)),
-                                              gpt2::awq(3, 64, always(moment)), gpt2::hqq(3, 64)};
+  const std::vector<transformer::Baseline> baselines{transformer::gptq(3, 64, always(moment)),
+                                                     transformer::awq(3, 64, always(moment)),
+                                                     transformer::hqq(3, 64)};
   const Values weights = normal_values(40 * 192);
   const Source source = matrix(40, 192, weights);
   // Codes 72 bytes a row, three scales of 2, zero points of 9 bits in two bytes or of 6 bytes.
@@ -134,8 +136,8 @@ TEST_CASE("calibrated baselines: bytes, threads, and bad input") {
     CAPTURE(baselines[i].label);
     ThreadPool one(1);
     ThreadPool three(3);
-    const gpt2::QuantizedBaseline a = baselines[i].quantize(source, one);
-    const gpt2::QuantizedBaseline b = baselines[i].quantize(source, three);
+    const transformer::QuantizedBaseline a = baselines[i].quantize(source, one);
+    const transformer::QuantizedBaseline b = baselines[i].quantize(source, three);
     CHECK(a.bytes == bytes[i]);
     CHECK(read_all(*a.source) == read_all(*b.source, 7));
     Values bad = weights;
@@ -143,7 +145,7 @@ TEST_CASE("calibrated baselines: bytes, threads, and bad input") {
     CHECK(message_of(baselines[i], matrix(40, 192, bad)) ==
           "h.0.mlp.c_fc: NaN at [5, 6]; export the checkpoint again");
   }
-  CHECK_THROWS_AS(gpt2::gptq(1, 64, always(moment)), nash_swarm::Error);
-  CHECK_THROWS_AS(gpt2::awq(9, 64, always(moment)), nash_swarm::Error);
-  CHECK_THROWS_AS(gpt2::hqq(3, 0), nash_swarm::Error);
+  CHECK_THROWS_AS(transformer::gptq(1, 64, always(moment)), nash_swarm::Error);
+  CHECK_THROWS_AS(transformer::awq(9, 64, always(moment)), nash_swarm::Error);
+  CHECK_THROWS_AS(transformer::hqq(3, 0), nash_swarm::Error);
 }

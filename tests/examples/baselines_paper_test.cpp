@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "baseline_support.hpp"
-#include "gpt2/baselines.hpp"
+#include "transformer/baselines.hpp"
 
 namespace {
 
@@ -59,14 +59,14 @@ std::vector<double> sorted_paper_nash(const Values& w, const std::vector<double>
 
 TEST_CASE("paper_uniform: values by hand and bytes") {
   const Source source = matrix(3, 1, {-14.0f, 3.1f, 4.9f});
-  CHECK(decode(gpt2::paper_uniform(), source) == Values{-14.0f, 4.0f, 4.0f});
-  CHECK(quantize(gpt2::paper_uniform(), source).bytes == 2 + 4);
-  CHECK(decode(gpt2::paper_uniform(), matrix(1, 2, {0.0f, 0.0f})) == Values{0.0f, 0.0f});
+  CHECK(decode(transformer::paper_uniform(), source) == Values{-14.0f, 4.0f, 4.0f});
+  CHECK(quantize(transformer::paper_uniform(), source).bytes == 2 + 4);
+  CHECK(decode(transformer::paper_uniform(), matrix(1, 2, {0.0f, 0.0f})) == Values{0.0f, 0.0f});
 
   const Values weights = normal_values(600);
   const double largest = static_cast<double>(std::abs(*std::max_element(
       weights.begin(), weights.end(), [](float a, float b) { return std::abs(a) < std::abs(b); })));
-  const Values decoded = decode(gpt2::paper_uniform(), matrix(20, 30, weights));
+  const Values decoded = decode(transformer::paper_uniform(), matrix(20, 30, weights));
   for (std::size_t i = 0; i < weights.size(); ++i) {
     const double expected = nearest(static_cast<double>(weights[i]), symmetric_levels(largest, 7));
     CHECK(static_cast<double>(decoded[i]) == doctest::Approx(expected).epsilon(1e-6));
@@ -76,7 +76,8 @@ TEST_CASE("paper_uniform: values by hand and bytes") {
 TEST_CASE("paper_nash: values by hand and bytes") {
   // Seven weights of 2 bits (levels ±1, ±3), two of 4 (scale 2), one of 8 (scale 1).
   const Values weights{0.5f, -4.0f, 2.5f, -1.5f, 3.0f, 1.0f, -0.1f, 127.0f, -14.0f, 6.9f};
-  const gpt2::QuantizedBaseline quantized = quantize(gpt2::paper_nash(), matrix(2, 5, weights));
+  const transformer::QuantizedBaseline quantized =
+      quantize(transformer::paper_nash(), matrix(2, 5, weights));
   CHECK(read_all(*quantized.source) ==
         Values{1.0f, -3.0f, 3.0f, -1.0f, 3.0f, 1.0f, -1.0f, 127.0f, -14.0f, 6.0f});
   // 7·2 + 2·4 + 1·8 = 30 bits of codes, 11.57 bits of entropy, three scales.
@@ -84,11 +85,11 @@ TEST_CASE("paper_nash: values by hand and bytes") {
 }
 
 TEST_CASE("paper_nash: equal importance is one class, and the bytes say so") {
-  const gpt2::QuantizedBaseline equal =
-      quantize(gpt2::paper_nash(), matrix(2, 5, Values(10, -4.0f)));
+  const transformer::QuantizedBaseline equal =
+      quantize(transformer::paper_nash(), matrix(2, 5, Values(10, -4.0f)));
   CHECK(read_all(*equal.source) == Values(10, -3.0f));
   CHECK(equal.bytes == 3 + 0 + 12);  // ten codes of 2 bits, no mask
-  CHECK(decode(gpt2::paper_nash(true), matrix(1, 4, Values(4, 0.0f))) == Values(4, 0.0f));
+  CHECK(decode(transformer::paper_nash(true), matrix(1, 4, Values(4, 0.0f))) == Values(4, 0.0f));
 }
 
 TEST_CASE("paper_nash: the classes of a full sort") {
@@ -102,7 +103,7 @@ TEST_CASE("paper_nash: the classes of a full sort") {
           neighbours ? data_free(weights, in, i) : static_cast<double>(std::abs(weights[i]));
     }
     const std::vector<double> expected = sorted_paper_nash(weights, importance);
-    const Values decoded = decode(gpt2::paper_nash(neighbours), matrix(33, in, weights));
+    const Values decoded = decode(transformer::paper_nash(neighbours), matrix(33, in, weights));
     for (std::size_t i = 0; i < weights.size(); ++i) {
       CHECK(static_cast<double>(decoded[i]) == doctest::Approx(expected[i]).epsilon(1e-6));
     }
@@ -114,7 +115,8 @@ TEST_CASE("paper_nash: 4.16 bits per weight with the mask") {
   constexpr std::size_t in = 768;
   const Source source = matrix(out, in, normal_values(out * in));
   for (const bool neighbours : {false, true}) {
-    const auto bytes = static_cast<double>(quantize(gpt2::paper_nash(neighbours), source).bytes);
+    const auto bytes =
+        static_cast<double>(quantize(transformer::paper_nash(neighbours), source).bytes);
     CHECK(8 * bytes / (out * in) == doctest::Approx(4.1568).epsilon(0.0005));
   }
 }

@@ -1,4 +1,4 @@
-#include "gpt2/baselines.hpp"
+#include "transformer/baselines.hpp"
 
 #include <doctest/doctest.h>
 
@@ -16,15 +16,15 @@
 #include <vector>
 
 #include "baseline_support.hpp"
-#include "gpt2/checkpoint.hpp"
+#include "transformer/checkpoint.hpp"
 
 namespace {
 
 using namespace baseline_test;
 
 std::vector<Baseline> all_baselines() {
-  return {gpt2::rtn(3, 64), gpt2::rtn(4, 64), gpt2::paper_uniform(), gpt2::paper_nash(),
-          gpt2::paper_nash(true)};
+  return {transformer::rtn(3, 64), transformer::rtn(4, 64), transformer::paper_uniform(),
+          transformer::paper_nash(), transformer::paper_nash(true)};
 }
 
 /// Every finite half, in ascending order.
@@ -71,7 +71,8 @@ void check_group(std::span<const float> weights, std::span<const float> decoded,
 }
 
 void check_groups(const Values& weights, std::size_t in, std::size_t group, unsigned bits) {
-  const Values decoded = decode(gpt2::rtn(bits, group), matrix(weights.size() / in, in, weights));
+  const Values decoded =
+      decode(transformer::rtn(bits, group), matrix(weights.size() / in, in, weights));
   for (std::size_t row = 0; row < weights.size(); row += in) {
     for (std::size_t first = 0; first < in; first += group) {
       const std::size_t count = std::min(group, in - first);
@@ -95,10 +96,10 @@ double relative_error(const Values& weights, const Values& decoded) {
 
 TEST_CASE("rtn: values by hand") {
   // Minimum −1 and scale 0.5 are halves: levels −1, −0.5 … 2.5.
-  CHECK(decode(gpt2::rtn(3, 4), matrix(1, 4, {-1.0f, 2.5f, 0.3f, 0.1f})) ==
+  CHECK(decode(transformer::rtn(3, 4), matrix(1, 4, {-1.0f, 2.5f, 0.3f, 0.1f})) ==
         Values{-1.0f, 2.5f, 0.5f, 0.0f});
   // Two groups and a rest of one, which is constant.
-  CHECK(decode(gpt2::rtn(1, 2), matrix(1, 5, {0.0f, 1.0f, 8.0f, 4.0f, -3.0f})) ==
+  CHECK(decode(transformer::rtn(1, 2), matrix(1, 5, {0.0f, 1.0f, 8.0f, 4.0f, -3.0f})) ==
         Values{0.0f, 1.0f, 8.0f, 4.0f, -3.0f});
 }
 
@@ -113,29 +114,30 @@ TEST_CASE("rtn: nearest level of a group, never farther than half a step") {
 
 TEST_CASE("rtn: constant groups, subnormal ranges and the limits of binary16") {
   check_groups(Values(64, 0.1f), 64, 64, 3);
-  CHECK(decode(gpt2::rtn(3, 64), matrix(1, 64, Values(64, 0.25f))) == Values(64, 0.25f));
-  CHECK(decode(gpt2::rtn(3, 64), matrix(1, 64, Values(64, 0.0f))) == Values(64, 0.0f));
+  CHECK(decode(transformer::rtn(3, 64), matrix(1, 64, Values(64, 0.25f))) == Values(64, 0.25f));
+  CHECK(decode(transformer::rtn(3, 64), matrix(1, 64, Values(64, 0.0f))) == Values(64, 0.0f));
   check_groups({1e-9f, -1e-9f, 3e-9f, 0.0f}, 4, 4, 3);
   check_groups({1e-7f, -1e-7f, 4e-7f, -3e-7f}, 4, 4, 3);
   check_groups({-1e-9f, 7e-7f, 3e-7f, 1e-7f}, 4, 4, 3);  // the smallest negative half
   check_groups({1e-40f, 2e-40f, -1e-40f, 0.0f}, 4, 4, 3);
   check_groups({-65504.0f, 65504.0f, 1.0f, 0.0f}, 4, 4, 3);
   check_groups({0.0f, 4e5f, 1e5f, 7e4f}, 4, 4, 3);  // the scale still fits
-  CHECK(message_of(gpt2::rtn(3, 2), matrix(2, 4, {0, 1, 2, 3, 0, 0, 1, -65505.0f})) ==
+  CHECK(message_of(transformer::rtn(3, 2), matrix(2, 4, {0, 1, 2, 3, 0, 0, 1, -65505.0f})) ==
         "h.0.mlp.c_fc: the group from [1, 2] has weights beyond what a minimum and a scale of 16 "
         "bits can hold; keep this matrix in float or scale it down");
-  CHECK(message_of(gpt2::rtn(1, 2), matrix(1, 2, {0, 7e4f})).find("[0, 0]") != std::string::npos);
+  CHECK(message_of(transformer::rtn(1, 2), matrix(1, 2, {0, 7e4f})).find("[0, 0]") !=
+        std::string::npos);
 }
 
 TEST_CASE("rtn: options out of range") {
-  CHECK_THROWS_AS(gpt2::rtn(0, 64), nash_swarm::Error);
-  CHECK_THROWS_AS(gpt2::rtn(9, 64), nash_swarm::Error);
-  CHECK_THROWS_AS(gpt2::rtn(3, 0), nash_swarm::Error);
+  CHECK_THROWS_AS(transformer::rtn(0, 64), nash_swarm::Error);
+  CHECK_THROWS_AS(transformer::rtn(9, 64), nash_swarm::Error);
+  CHECK_THROWS_AS(transformer::rtn(3, 0), nash_swarm::Error);
 }
 
 TEST_CASE("rtn: bytes") {
   const auto bytes = [](unsigned bits, std::size_t group, std::size_t out, std::size_t in) {
-    return quantize(gpt2::rtn(bits, group), matrix(out, in, Values(out * in))).bytes;
+    return quantize(transformer::rtn(bits, group), matrix(out, in, Values(out * in))).bytes;
   };
   CHECK(bytes(3, 64, 5, 192) == 5 * 192 * 7 / 16);  // 3.5 bits
   CHECK(bytes(4, 64, 5, 192) == 5 * 192 * 9 / 16);  // 4.5 bits
@@ -148,8 +150,8 @@ TEST_CASE("baselines: any slices and any threads give the same values") {
   for (const Baseline& baseline : all_baselines()) {
     CAPTURE(baseline.label);
     ThreadPool serial(1);
-    const gpt2::QuantizedBaseline one = baseline.quantize(source, serial);
-    const gpt2::QuantizedBaseline two = quantize(baseline, source);
+    const transformer::QuantizedBaseline one = baseline.quantize(source, serial);
+    const transformer::QuantizedBaseline two = quantize(baseline, source);
     const Values whole = read_all(*one.source);
     CHECK(one.bytes == two.bytes);
     for (const std::size_t slice : {1u, 3u, 256u, 699u}) {
@@ -164,12 +166,12 @@ TEST_CASE("baselines: any slices and any threads give the same values") {
 TEST_CASE("baselines: very large weights stay finite") {
   const float huge = 3e38f;
   const Source source = matrix(2, 3, {huge, -huge, 0.0f, huge, 1.0f, -huge});
-  for (const Baseline& baseline : {gpt2::paper_uniform(), gpt2::paper_nash(true)}) {
+  for (const Baseline& baseline : {transformer::paper_uniform(), transformer::paper_nash(true)}) {
     for (const float value : decode(baseline, source)) CHECK(std::isfinite(value));
   }
   // A zero between huge weights is the least important: classes of 8, 1 and 1 weights.
   const Values zeros{huge, 0.0f, huge, 0.0f, huge, 1.0f, 2.0f, 3.0f, 4.0f, 5.0f};
-  CHECK(quantize(gpt2::paper_nash(true), matrix(1, 10, zeros)).bytes == 4 + 2 + 12);
+  CHECK(quantize(transformer::paper_nash(true), matrix(1, 10, zeros)).bytes == 4 + 2 + 12);
 }
 
 TEST_CASE("baselines: NaN and infinity are named by place") {
@@ -185,12 +187,13 @@ TEST_CASE("baselines: NaN and infinity are named by place") {
 }
 
 TEST_CASE("baselines: the bundled token embedding") {
-  const gpt2::Checkpoint checkpoint(std::filesystem::path(NASH_SWARM_EXAMPLE_DATA) / "wiki-gpt2");
+  const transformer::Checkpoint checkpoint(std::filesystem::path(NASH_SWARM_EXAMPLE_DATA) /
+                                           "wiki-gpt2");
   const Source& wte = checkpoint.matrix("wte");
   const Values weights = read_all(*wte);
   std::vector<double> errors;
   for (const Baseline& baseline : all_baselines()) {
-    const gpt2::QuantizedBaseline quantized = quantize(baseline, wte);
+    const transformer::QuantizedBaseline quantized = quantize(baseline, wte);
     errors.push_back(relative_error(weights, read_all(*quantized.source)));
     MESSAGE(baseline.label << ": "
                            << 8.0 * static_cast<double>(quantized.bytes) /

@@ -5,7 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "gpt2/checkpoint.hpp"
+#include "transformer/checkpoint.hpp"
 
 namespace nash_swarm::test {
 
@@ -13,8 +13,8 @@ namespace nash_swarm::test {
 inline const std::filesystem::path bundled =
     std::filesystem::path(NASH_SWARM_EXAMPLE_DATA) / "wiki-gpt2";
 
-inline const gpt2::Checkpoint& bundled_checkpoint() {
-  static const gpt2::Checkpoint opened(bundled);
+inline const transformer::Checkpoint& bundled_checkpoint() {
+  static const transformer::Checkpoint opened(bundled);
   return opened;
 }
 

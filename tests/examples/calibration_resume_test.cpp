@@ -1,4 +1,4 @@
-#include "gpt2/calibration.hpp"
+#include "transformer/calibration.hpp"
 
 #include <doctest/doctest.h>
 
@@ -8,29 +8,31 @@
 #include <filesystem>
 
 #include "examples/resume_support.hpp"
-#include "gpt2/scope.hpp"
+#include "transformer/scope.hpp"
 
 namespace {
 
 namespace fs = std::filesystem;
-using gpt2::Calibration;
-using gpt2::CalibrationStore;
-using gpt2::WorkFolder;
 using nash_swarm::ThreadPool;
+using transformer::Calibration;
+using transformer::CalibrationStore;
+using transformer::WorkFolder;
 using namespace nash_swarm::test;
 
-const gpt2::Checkpoint& two_layers() {
+const transformer::Checkpoint& two_layers() {
   static const TemporaryFolder folder;
-  static const gpt2::Checkpoint opened(nash_swarm::test::write_tiny_model(folder / "two", 2));
+  static const transformer::Checkpoint opened(
+      nash_swarm::test::write_tiny_model(folder / "two", 2));
   return opened;
 }
 
-Calibration calibration(ThreadPool& pool, const gpt2::Checkpoint& model = tiny_checkpoint()) {
-  return {model, gpt2::matrices_in_scope(model, gpt2::Scope::all), pool};
+Calibration calibration(ThreadPool& pool,
+                        const transformer::Checkpoint& model = tiny_checkpoint()) {
+  return {model, transformer::matrices_in_scope(model, transformer::Scope::all), pool};
 }
 
 void check_same(const Calibration& found, const Calibration& expected,
-                const gpt2::Checkpoint& model = tiny_checkpoint()) {
+                const transformer::Checkpoint& model = tiny_checkpoint()) {
   for (const auto& matrix : model.matrices()) {
     CAPTURE(matrix->name());
     const auto a = found.moments(matrix->name());
@@ -117,7 +119,7 @@ TEST_CASE("calibration: little memory means more passes and the same moments") {
   ThreadPool pool(2);
   const TemporaryFolder folder;
   const WorkFolder work(folder / "work");
-  const gpt2::Checkpoint& model = two_layers();
+  const transformer::Checkpoint& model = two_layers();
   Calibration whole = calibration(pool, model);
   whole.gather(some_tokens(), tiny_context, {}, ignore);
   const auto files_with = [&](std::uint64_t memory) {

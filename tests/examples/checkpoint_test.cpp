@@ -15,10 +15,10 @@
 #include <string>
 #include <vector>
 
-#include "gpt2/checkpoint.hpp"
-#include "gpt2/config.hpp"
-#include "gpt2/model.hpp"
 #include "io/support.hpp"
+#include "transformer/checkpoint.hpp"
+#include "transformer/config.hpp"
+#include "transformer/model.hpp"
 
 namespace {
 
@@ -45,7 +45,7 @@ std::string error_of(const std::function<void()>& action) {
 std::string config_error(const char* key, const Json& value) {
   Json config = tiny_config();
   config[key] = value;
-  return error_of([&] { gpt2::parse_config(config.dump(), "x/config.json"); });
+  return error_of([&] { transformer::parse_config(config.dump(), "x/config.json"); });
 }
 
 struct Tensor {
@@ -63,16 +63,16 @@ std::size_t count_of(const std::vector<std::size_t>& shape) {
 
 /// All tensors of the tiny model; every value is exact in F32, F16 and BF16.
 std::vector<Tensor> tiny_tensors(DataType type) {
-  const gpt2::Config config = gpt2::parse_config(tiny_config().dump(), "config.json");
+  const transformer::Config config = transformer::parse_config(tiny_config().dump(), "config.json");
   std::vector<Tensor> tensors;
-  for (const gpt2::MatrixShape& matrix : gpt2::matrix_shapes(config)) {
+  for (const transformer::MatrixShape& matrix : transformer::matrix_shapes(config)) {
     if (matrix.name == "wte") {
       tensors.push_back({"wte.weight", {matrix.out, matrix.in}, type});
     } else {
       tensors.push_back({matrix.name + ".weight", {matrix.in, matrix.out}, type});
     }
   }
-  for (const gpt2::TensorShape& other : gpt2::other_tensor_shapes(config)) {
+  for (const transformer::TensorShape& other : transformer::other_tensor_shapes(config)) {
     tensors.push_back({other.name, other.shape, type});
   }
   int state = 1;
@@ -158,21 +158,21 @@ class Folder {
 std::string open_error(const std::vector<Tensor>& tensors) {
   const Folder folder;
   folder.write_weights(tensors);
-  return error_of([&] { const gpt2::Checkpoint checkpoint(folder.path()); });
+  return error_of([&] { const transformer::Checkpoint checkpoint(folder.path()); });
 }
 
-std::vector<float> run(const gpt2::Checkpoint& checkpoint, bool resident) {
+std::vector<float> run(const transformer::Checkpoint& checkpoint, bool resident) {
   ThreadPool pool(1);
-  const gpt2::Model model = gpt2::make_float_model(checkpoint, resident);
+  const transformer::Model model = transformer::make_float_model(checkpoint, resident);
   const std::vector<std::int32_t> tokens{3, 1, 4, 10, 5};
-  const gpt2::FloatMatrix hidden = gpt2::hidden_states(model, tokens, 1, pool);
+  const transformer::FloatMatrix hidden = transformer::hidden_states(model, tokens, 1, pool);
   return std::vector<float>(hidden.view().data(), hidden.view().data() + 5 * 8);
 }
 
 }  // namespace
 
 TEST_CASE("a config gives the sizes, with the defaults of absent keys") {
-  const gpt2::Config config = gpt2::parse_config(tiny_config().dump(), "config.json");
+  const transformer::Config config = transformer::parse_config(tiny_config().dump(), "config.json");
   CHECK(config.n_embd == 8);
   CHECK(config.n_layer == 2);
   CHECK(config.n_head == 2);
@@ -187,7 +187,7 @@ TEST_CASE("a config gives the sizes, with the defaults of absent keys") {
   other["n_ctx"] = 9;
   other["n_inner"] = 20;
   other["layer_norm_epsilon"] = 0.25;
-  const gpt2::Config second = gpt2::parse_config(other.dump(), "config.json");
+  const transformer::Config second = transformer::parse_config(other.dump(), "config.json");
   CHECK(second.n_ctx == 9);
   CHECK(second.n_inner == 20);
   CHECK(second.norm_epsilon == 0.25f);
@@ -227,16 +227,16 @@ TEST_CASE("a config that cannot be run is refused by file and key") {
     CHECK(contains(message, wrong.problem));
     CHECK(contains(message, "; "));  // a remedy follows
   }
-  CHECK(contains(error_of([] { gpt2::parse_config("{\"n_embd\": ", "c.json"); }),
+  CHECK(contains(error_of([] { transformer::parse_config("{\"n_embd\": ", "c.json"); }),
                  "c.json: not valid"));
-  CHECK(
-      contains(error_of([] { gpt2::parse_config("[1]", "c.json"); }), "c.json: not a JSON object"));
+  CHECK(contains(error_of([] { transformer::parse_config("[1]", "c.json"); }),
+                 "c.json: not a JSON object"));
 }
 
 TEST_CASE("names with and without prefix, every float type and alignment load alike") {
   const Folder plain;
   plain.write_weights(tiny_tensors(DataType::F32));
-  const gpt2::Checkpoint original(plain.path());
+  const transformer::Checkpoint original(plain.path());
   const std::vector<float> expected = run(original, true);
   CHECK(expected == run(original, false));
 
@@ -248,7 +248,7 @@ TEST_CASE("names with and without prefix, every float type and alignment load al
         CAPTURE(odd);
         const Folder folder;
         folder.write_weights(tiny_tensors(type), odd, prefix);
-        const gpt2::Checkpoint checkpoint(folder.path());
+        const transformer::Checkpoint checkpoint(folder.path());
         CHECK(run(checkpoint, true) == expected);
         CHECK(run(checkpoint, false) == expected);
       }
@@ -265,17 +265,17 @@ TEST_CASE("a checkpoint lists its matrices and counts its parameters") {
   tensors.push_back({"h.1.attn.masked_bias", {}, DataType::F32, {-1e4f}});
   tensors.push_back({"lm_head.weight", {11, 8}, DataType::F16, std::vector<float>(88, 0.5f)});
   folder.write_weights(tensors);
-  const gpt2::Checkpoint checkpoint(folder.path());
+  const transformer::Checkpoint checkpoint(folder.path());
 
   CHECK(checkpoint.parameter_count() == parameters);
   CHECK(checkpoint.float32_bytes() == 4 * parameters);
   CHECK(checkpoint.matrices().size() == 9);
   CHECK(checkpoint.vocabulary_text() == "{}");
   CHECK(checkpoint.merges_text() == "#version: 0.2\n");
-  const gpt2::WeightSource& source = *checkpoint.matrix("h.1.mlp.c_proj");
+  const transformer::WeightSource& source = *checkpoint.matrix("h.1.mlp.c_proj");
   REQUIRE(source.out_features() == 8);
   REQUIRE(source.in_features() == 32);
-  gpt2::FloatMatrix rows(2, 32);
+  transformer::FloatMatrix rows(2, 32);
   source.read_rows(5, rows.view());
   const std::vector<float>& stored = find(tensors, "h.1.mlp.c_proj.weight").values;  // [in, out]
   CHECK(rows.view()(0, 0) == stored[5]);
@@ -286,14 +286,15 @@ TEST_CASE("a checkpoint lists its matrices and counts its parameters") {
 }
 
 TEST_CASE("the bundled GPT-2 has its published size") {
-  const gpt2::Checkpoint checkpoint(std::filesystem::path(NASH_SWARM_EXAMPLE_DATA) / "wiki-gpt2");
+  const transformer::Checkpoint checkpoint(std::filesystem::path(NASH_SWARM_EXAMPLE_DATA) /
+                                           "wiki-gpt2");
   CHECK(checkpoint.parameter_count() == 5853184);
   ThreadPool pool(2);
   CHECK_NOTHROW(checkpoint.check_finite(pool));
 }
 
 TEST_CASE("a transform replaces the matrices of a model") {
-  class Negated : public gpt2::WeightSource {
+  class Negated : public transformer::WeightSource {
    public:
     explicit Negated(std::shared_ptr<const WeightSource> original)
         : original_(std::move(original)) {}
@@ -310,12 +311,12 @@ TEST_CASE("a transform replaces the matrices of a model") {
   };
   const Folder folder;
   folder.write_weights(tiny_tensors(DataType::F32));
-  const gpt2::Checkpoint checkpoint(folder.path());
-  const gpt2::Model model = gpt2::make_float_model(
-      checkpoint, false, [](const std::shared_ptr<const gpt2::WeightSource>& original) {
+  const transformer::Checkpoint checkpoint(folder.path());
+  const transformer::Model model = transformer::make_float_model(
+      checkpoint, false, [](const std::shared_ptr<const transformer::WeightSource>& original) {
         return std::make_shared<Negated>(original);
       });
-  gpt2::FloatMatrix row(1, 8), original(1, 8);
+  transformer::FloatMatrix row(1, 8), original(1, 8);
   const std::vector<std::int32_t> token{4};
   model.token_embedding->lookup(token, row.view());
   checkpoint.matrix("wte")->read_rows(4, original.view());
@@ -326,7 +327,7 @@ TEST_CASE("NaN and infinity are named by tensor and index in stored order") {
   const auto finite_error = [](const std::vector<Tensor>& tensors, const std::string& prefix) {
     const Folder folder;
     folder.write_weights(tensors, true, prefix);
-    const gpt2::Checkpoint checkpoint(folder.path());
+    const transformer::Checkpoint checkpoint(folder.path());
     ThreadPool pool(2);
     return error_of([&] { checkpoint.check_finite(pool); });
   };
@@ -393,7 +394,7 @@ TEST_CASE("a checkpoint in shards is the same as in one file") {
   const std::vector<Tensor> tensors = tiny_tensors(DataType::F16);
   const Folder whole;
   whole.write_weights(tensors);
-  const gpt2::Checkpoint expected(whole.path());
+  const transformer::Checkpoint expected(whole.path());
 
   const Folder folder;
   const auto half = static_cast<std::ptrdiff_t>(tensors.size() / 2);
@@ -406,9 +407,11 @@ TEST_CASE("a checkpoint in shards is the same as in one file") {
   const auto write_index = [&](const Json& weight_map) {
     folder.write("model.safetensors.index.json", Json{{"weight_map", weight_map}}.dump());
   };
-  const auto open = [&] { return error_of([&] { gpt2::Checkpoint opened(folder.path()); }); };
+  const auto open = [&] {
+    return error_of([&] { transformer::Checkpoint opened(folder.path()); });
+  };
   write_index(map);
-  CHECK(gpt2::Checkpoint(folder.path()).fingerprint() == expected.fingerprint());
+  CHECK(transformer::Checkpoint(folder.path()).fingerprint() == expected.fingerprint());
 
   Json wrong = map;
   wrong.erase("ln_f.bias");
@@ -443,7 +446,8 @@ TEST_CASE("every file of the folder is needed") {
     const Folder folder;
     folder.write_weights(tiny_tensors(DataType::F32));
     std::filesystem::remove(folder.path() / name);
-    CHECK(contains(error_of([&] { const gpt2::Checkpoint checkpoint(folder.path()); }), name));
+    CHECK(
+        contains(error_of([&] { const transformer::Checkpoint checkpoint(folder.path()); }), name));
   }
-  CHECK_THROWS_AS(gpt2::Checkpoint("/nowhere/at/all"), Error);
+  CHECK_THROWS_AS(transformer::Checkpoint("/nowhere/at/all"), Error);
 }

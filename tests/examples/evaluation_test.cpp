@@ -1,4 +1,4 @@
-#include "gpt2/evaluation.hpp"
+#include "transformer/evaluation.hpp"
 
 #include <doctest/doctest.h>
 
@@ -15,22 +15,22 @@
 #include <vector>
 
 #include "examples/bundled_model.hpp"
-#include "gpt2/checkpoint.hpp"
-#include "gpt2/float_matrix.hpp"
-#include "gpt2/loss.hpp"
+#include "transformer/checkpoint.hpp"
+#include "transformer/float_matrix.hpp"
+#include "transformer/loss.hpp"
 
 namespace {
 
-using gpt2::Evaluation;
-using gpt2::EvaluationText;
-using gpt2::FloatMatrix;
-using gpt2::Model;
-using gpt2::WeightSource;
 using nash_swarm::Error;
 using nash_swarm::TensorView;
 using nash_swarm::ThreadPool;
 using nash_swarm::test::bundled_checkpoint;
 using nash_swarm::test::reference;
+using transformer::Evaluation;
+using transformer::EvaluationText;
+using transformer::FloatMatrix;
+using transformer::Model;
+using transformer::WeightSource;
 using Tokens = std::vector<std::int32_t>;
 
 /// A matrix with noise that follows from the element's place alone.
@@ -58,14 +58,14 @@ class NoisySource : public WeightSource {
 };
 
 Model noisy_model(float amplitude) {
-  return gpt2::make_float_model(bundled_checkpoint(), true,
-                                [&](const std::shared_ptr<const WeightSource>& original) {
-                                  return std::make_shared<NoisySource>(original, amplitude);
-                                });
+  return transformer::make_float_model(bundled_checkpoint(), true,
+                                       [&](const std::shared_ptr<const WeightSource>& original) {
+                                         return std::make_shared<NoisySource>(original, amplitude);
+                                       });
 }
 
 const Model& float_model() {
-  static const Model model = gpt2::make_float_model(bundled_checkpoint(), true);
+  static const Model model = transformer::make_float_model(bundled_checkpoint(), true);
   return model;
 }
 const Model& slightly_noisy() {
@@ -96,7 +96,7 @@ EvaluationText valid_text(std::size_t context, std::size_t scored) {
 std::vector<Evaluation> evaluate(std::vector<const Model*> models, bool first_is_reference,
                                  const EvaluationText& text, std::size_t threads = 2) {
   ThreadPool pool(threads);
-  return gpt2::evaluate(models, first_is_reference, text, pool);
+  return transformer::evaluate(models, first_is_reference, text, pool);
 }
 
 void check_same_losses(const Evaluation& a, const Evaluation& b) {
@@ -128,9 +128,9 @@ BruteForce brute_force(const Model& p_model, const Model& q_model, const Evaluat
   long double loss = 0.0L;
   long double kld = 0.0L;
   std::size_t agreements = 0;
-  for (const gpt2::Window& window : text.windows) {
+  for (const transformer::Window& window : text.windows) {
     const auto logits_of = [&](const Model& model) {
-      const FloatMatrix hidden = gpt2::hidden_states(model, window.inputs, 1, pool);
+      const FloatMatrix hidden = transformer::hidden_states(model, window.inputs, 1, pool);
       FloatMatrix logits(hidden.rows(), model.config.vocab_size);
       model.token_embedding->logits(hidden.view(), logits.view(), pool);
       return logits;
@@ -244,8 +244,8 @@ TEST_CASE("the observer counts models times scored tokens") {
   ThreadPool pool(2);
   const Model* const models[] = {&float_model(), &noisy()};
   std::size_t counted = 0;
-  gpt2::evaluate(models, true, valid_text(16, 53), pool,
-                 [&](std::size_t tokens) { counted += tokens; });
+  transformer::evaluate(models, true, valid_text(16, 53), pool,
+                        [&](std::size_t tokens) { counted += tokens; });
   CHECK(counted == 2 * 53);
 }
 
@@ -265,11 +265,11 @@ TEST_CASE("texts that do not fit the model are refused") {
 
 TEST_CASE("the most likely token is the lowest one among equals") {
   const std::vector<float> logits{1.0f, 3.0f, 3.0f, -2.0f, 3.0f};
-  CHECK(gpt2::most_likely_token(logits) == 1);
+  CHECK(transformer::most_likely_token(logits) == 1);
   std::vector<float> many(50257, -1.0f);
-  CHECK(gpt2::most_likely_token(many) == 0);
+  CHECK(transformer::most_likely_token(many) == 0);
   many[50256] = 0.0f;
-  CHECK(gpt2::most_likely_token(many) == 50256);
+  CHECK(transformer::most_likely_token(many) == 50256);
 }
 
 TEST_CASE("a small KL divergence keeps its digits") {
@@ -278,6 +278,7 @@ TEST_CASE("a small KL divergence keeps its digits") {
   std::vector<float> p(1000, 2.0f);
   std::vector<float> q = p;
   for (std::size_t i = 0; i < q.size(); ++i) q[i] += i % 2 == 0 ? epsilon : -epsilon;
-  const double divergence = gpt2::kl_divergence(p, gpt2::log_sum_exp(p), q, gpt2::log_sum_exp(q));
+  const double divergence =
+      transformer::kl_divergence(p, transformer::log_sum_exp(p), q, transformer::log_sum_exp(q));
   CHECK(divergence == doctest::Approx(0.5 * 0x1p-24).epsilon(1e-6));
 }

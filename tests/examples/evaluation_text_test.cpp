@@ -1,5 +1,5 @@
-#include "gpt2/evaluation_text.hpp"
-#include "gpt2/text_file.hpp"
+#include "transformer/evaluation_text.hpp"
+#include "transformer/text_file.hpp"
 
 #include <doctest/doctest.h>
 
@@ -14,12 +14,12 @@
 namespace {
 
 namespace fs = std::filesystem;
-using gpt2::EvaluationText;
-using gpt2::Tokenizer;
 using nash_swarm::test::contains;
 using nash_swarm::test::message_of;
 using nash_swarm::test::TemporaryFolder;
 using nash_swarm::test::write_text;
+using transformer::EvaluationText;
+using transformer::Tokenizer;
 using Tokens = std::vector<std::int32_t>;
 
 constexpr std::int32_t padding = 256;
@@ -55,7 +55,7 @@ Tokens padded(Tokens tokens, std::size_t size) {
 TEST_CASE("full protocol: every token but the first is scored once") {
   const Tokenizer tokenizer = byte_tokenizer();
   const EvaluationText text =
-      gpt2::full_protocol(tokenizer, "abcdefghijkl", "letters.txt", 4, 16);  // 11 to score
+      transformer::full_protocol(tokenizer, "abcdefghijkl", "letters.txt", 4, 16);  // 11 to score
   CHECK(text.file == "letters.txt");
   CHECK(text.protocol == "full");
   CHECK(text.context == 4);
@@ -76,12 +76,12 @@ TEST_CASE("full protocol: max_tokens is exact") {
   const std::string letters(30, 'x');
   for (const std::size_t most : {1u, 3u, 4u, 5u, 8u, 28u, 29u, 30u, 1000u, 0u}) {
     CAPTURE(most);
-    const EvaluationText text = gpt2::full_protocol(tokenizer, letters, "x", 4, 4, most);
+    const EvaluationText text = transformer::full_protocol(tokenizer, letters, "x", 4, 4, most);
     const std::size_t expected = most == 0 || most > 29 ? 29 : most;
     CHECK(text.scored_tokens == expected);
     std::size_t targets = 0;
     for (std::size_t i = 0; i < text.windows.size(); ++i) {
-      const gpt2::Window& window = text.windows[i];
+      const transformer::Window& window = text.windows[i];
       CHECK(window.inputs.size() == window.targets.size());
       CHECK((window.inputs.size() == 4 || i + 1 == text.windows.size()));
       targets += window.targets.size();
@@ -94,7 +94,7 @@ TEST_CASE("paper protocol: non-blank lines, cut or padded to 64 tokens") {
   const Tokenizer tokenizer = byte_tokenizer();
   const std::string line(70, 'x');
   const std::string lines = "\n \t\r\nab\n\n" + line + "\r\nc";
-  const EvaluationText text = gpt2::paper_protocol(tokenizer, lines, "tiny.txt", 64);
+  const EvaluationText text = transformer::paper_protocol(tokenizer, lines, "tiny.txt", 64);
   CHECK(text.file == "tiny.txt");
   CHECK(text.protocol == "paper");
   CHECK(text.context == 64);
@@ -112,7 +112,7 @@ TEST_CASE("paper protocol: non-blank lines, cut or padded to 64 tokens") {
   CHECK(text.windows[2].padding == 63);
   CHECK(text.padding_tokens == 125);
 
-  const EvaluationText two = gpt2::paper_protocol(tokenizer, lines, "tiny.txt", 64, 2);
+  const EvaluationText two = transformer::paper_protocol(tokenizer, lines, "tiny.txt", 64, 2);
   CHECK(two.windows.size() == 2);
   CHECK(two.scored_tokens == 2 * 63);
 }
@@ -120,16 +120,16 @@ TEST_CASE("paper protocol: non-blank lines, cut or padded to 64 tokens") {
 TEST_CASE("paper protocol: 100 samples unless told otherwise") {
   std::string lines;
   for (int i = 0; i < 110; ++i) lines += "line\n";
-  CHECK(gpt2::paper_protocol(byte_tokenizer(), lines, "x", 64).windows.size() == 100);
-  CHECK(gpt2::paper_protocol(byte_tokenizer(), lines, "x", 64, 105).windows.size() == 105);
+  CHECK(transformer::paper_protocol(byte_tokenizer(), lines, "x", 64).windows.size() == 100);
+  CHECK(transformer::paper_protocol(byte_tokenizer(), lines, "x", 64, 105).windows.size() == 105);
 }
 
 TEST_CASE("invalid UTF-8 is counted and kept") {
   const Tokenizer tokenizer = byte_tokenizer();
-  const EvaluationText full = gpt2::full_protocol(tokenizer, "a\xff\xfe", "x", 4, 4);
+  const EvaluationText full = transformer::full_protocol(tokenizer, "a\xff\xfe", "x", 4, 4);
   CHECK(full.invalid_bytes == 2);
   CHECK(full.windows.at(0).targets == Tokens{0xff, 0xfe});
-  const EvaluationText paper = gpt2::paper_protocol(tokenizer, "a\xff\n\xc3\n", "x", 64);
+  const EvaluationText paper = transformer::paper_protocol(tokenizer, "a\xff\n\xc3\n", "x", 64);
   CHECK(paper.invalid_bytes == 2);
   CHECK(paper.windows.at(1).inputs == padded({0xc3}, 63));
 }
@@ -137,7 +137,7 @@ TEST_CASE("invalid UTF-8 is counted and kept") {
 TEST_CASE("texts and options that cannot be evaluated are named") {
   const Tokenizer tokenizer = byte_tokenizer();
   const auto full = [&](const char* text, std::size_t context) {
-    return message_of([&] { gpt2::full_protocol(tokenizer, text, "some.txt", context, 8); });
+    return message_of([&] { transformer::full_protocol(tokenizer, text, "some.txt", context, 8); });
   };
   CHECK(contains(full("", 4), "some.txt: the text is empty"));
   CHECK(contains(full("a", 4), "some.txt: the text is shorter than two tokens"));
@@ -147,7 +147,8 @@ TEST_CASE("texts and options that cannot be evaluated are named") {
   CHECK(full("abc", 8) == "");
 
   const auto paper = [&](const char* text, std::size_t n_ctx, std::size_t samples) {
-    return message_of([&] { gpt2::paper_protocol(tokenizer, text, "some.txt", n_ctx, samples); });
+    return message_of(
+        [&] { transformer::paper_protocol(tokenizer, text, "some.txt", n_ctx, samples); });
   };
   CHECK(contains(paper("", 64, 50), "some.txt: the text is empty"));
   CHECK(contains(paper(" \n\n\t\n", 64, 50), "some.txt: the text is empty"));
@@ -156,7 +157,7 @@ TEST_CASE("texts and options that cannot be evaluated are named") {
   CHECK(contains(paper("ab", 64, 0), "--samples"));
   CHECK(paper("ab", 64, 50) == "");
   const std::string without_padding =
-      message_of([] { gpt2::paper_protocol(byte_tokenizer(false), "ab", "some.txt", 64); });
+      message_of([] { transformer::paper_protocol(byte_tokenizer(false), "ab", "some.txt", 64); });
   CHECK(contains(without_padding, "<|endoftext|>"));
 }
 
@@ -164,10 +165,10 @@ TEST_CASE("a text file is read as it is, or named with what is wrong") {
   const TemporaryFolder folder;
   const std::string bytes("a\0\r\n\xff", 5);
   write_text(folder / "text", bytes);
-  CHECK(gpt2::read_text_file(folder / "text") == bytes);
+  CHECK(transformer::read_text_file(folder / "text") == bytes);
 
   const auto message = [](const fs::path& path) {
-    return message_of([&] { gpt2::read_text_file(path); });
+    return message_of([&] { transformer::read_text_file(path); });
   };
   CHECK(contains(message(folder / "missing"), (folder / "missing").string() + ": "));
   CHECK(contains(message(folder.path()), folder.path().string() + ": "));
@@ -179,7 +180,7 @@ TEST_CASE("a text of JSON lines is its texts, and a broken line is named by its 
   const TemporaryFolder folder;
   const auto text_of = [&](const std::string& lines) {
     write_text(folder / "c4.jsonl", lines);
-    return gpt2::read_text(folder / "c4.jsonl");
+    return transformer::read_text(folder / "c4.jsonl");
   };
   const auto message = [&](const std::string& lines) {
     return message_of([&] { text_of(lines); });
@@ -192,5 +193,5 @@ TEST_CASE("a text of JSON lines is its texts, and a broken line is named by its 
   CHECK(contains(message("{\"text\": 1}"), "line 1: has no \"text\""));
   CHECK(contains(message("[]"), "line 1: has no \"text\""));
   write_text(folder / "plain", "{\"text\": 1}");
-  CHECK(gpt2::read_text(folder / "plain") == "{\"text\": 1}");
+  CHECK(transformer::read_text(folder / "plain") == "{\"text\": 1}");
 }

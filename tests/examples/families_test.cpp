@@ -17,21 +17,21 @@
 
 #include "examples/bundled_model.hpp"
 #include "examples/tiny_model.hpp"
-#include "gpt2/config.hpp"
-#include "gpt2/evaluation.hpp"
-#include "gpt2/family.hpp"
-#include "gpt2/load_model.hpp"
-#include "gpt2/loss.hpp"
-#include "gpt2/model.hpp"
-#include "gpt2/quantizer.hpp"
+#include "transformer/config.hpp"
+#include "transformer/evaluation.hpp"
+#include "transformer/family.hpp"
+#include "transformer/load_model.hpp"
+#include "transformer/loss.hpp"
+#include "transformer/model.hpp"
+#include "transformer/quantizer.hpp"
 
 namespace {
 
-using gpt2::FloatMatrix;
-using gpt2::Model;
 using nash_swarm::ThreadPool;
 using nash_swarm::test::bundled_llama;
 using nash_swarm::test::bundled_opt;
+using transformer::FloatMatrix;
+using transformer::Model;
 using Ids = std::vector<std::int32_t>;
 
 nlohmann::json reference_of(const std::filesystem::path& folder) {
@@ -42,7 +42,7 @@ nlohmann::json reference_of(const std::filesystem::path& folder) {
 std::string refusal(nlohmann::json config, const char* key, const nlohmann::json& value) {
   config[key] = value;
   try {
-    gpt2::parse_config(config.dump(), "config.json");
+    transformer::parse_config(config.dump(), "config.json");
   } catch (const nash_swarm::Error& error) {
     return error.what();
   }
@@ -60,14 +60,15 @@ TEST_CASE("families: logits and losses of the bundled LLaMA and OPT equal the re
   for (const auto& folder : {bundled_llama, bundled_opt}) {
     CAPTURE(folder);
     const nlohmann::json reference = reference_of(folder);
-    const gpt2::Checkpoint checkpoint(folder);
+    const transformer::Checkpoint checkpoint(folder);
     checkpoint.check_finite(pool);
-    const Model model = gpt2::make_float_model(checkpoint, false);
+    const Model model = transformer::make_float_model(checkpoint, false);
     const Ids ids = reference.at("valid_first_1280_ids").get<Ids>();
-    const FloatMatrix hidden = gpt2::hidden_states(model, ids, 5, pool);
+    const FloatMatrix hidden = transformer::hidden_states(model, ids, 5, pool);
     Ids targets(ids.begin() + 1, ids.end());
     targets.push_back(0);  // not scored
-    const std::vector<double> losses = gpt2::token_losses(model, hidden.view(), targets, pool);
+    const std::vector<double> losses =
+        transformer::token_losses(model, hidden.view(), targets, pool);
 
     const auto first = reference.at("first_window_nll").get<std::vector<double>>();
     REQUIRE(first.size() == 255);
@@ -97,12 +98,13 @@ TEST_CASE("families: generation with a key-value cache equals the full pass") {
     CAPTURE(folder);
     const Ids all = reference_of(folder).at("valid_first_1280_ids").get<Ids>();
     const std::span<const std::int32_t> tokens = std::span(all).first(24);
-    const Model model = gpt2::make_float_model(gpt2::Checkpoint(folder), false);
-    const FloatMatrix full = gpt2::hidden_states(model, tokens, 1, pool);
-    gpt2::KeyValueCache cache(model.config, 24);
-    gpt2::hidden_states(model, tokens.first(10), cache, pool);
+    const Model model = transformer::make_float_model(transformer::Checkpoint(folder), false);
+    const FloatMatrix full = transformer::hidden_states(model, tokens, 1, pool);
+    transformer::KeyValueCache cache(model.config, 24);
+    transformer::hidden_states(model, tokens.first(10), cache, pool);
     for (std::size_t token = 10; token < 24; ++token) {
-      const FloatMatrix one = gpt2::hidden_states(model, tokens.subspan(token, 1), cache, pool);
+      const FloatMatrix one =
+          transformer::hidden_states(model, tokens.subspan(token, 1), cache, pool);
       for (std::size_t k = 0; k < one.columns(); ++k) {
         CHECK(std::fabs(one.view()(0, k) - full.view()(token, k)) < 1e-4f);
       }
@@ -152,12 +154,13 @@ TEST_CASE("families: options that are not computed are refused by file and key")
 }
 
 TEST_CASE("families: matrices that read the same input are known as such") {
-  const gpt2::Config config = gpt2::parse_config(config_of(bundled_llama).dump(), "config.json");
-  const std::vector<gpt2::MatrixShape> shapes = gpt2::matrix_shapes(config);
+  const transformer::Config config =
+      transformer::parse_config(config_of(bundled_llama).dump(), "config.json");
+  const std::vector<transformer::MatrixShape> shapes = transformer::matrix_shapes(config);
   REQUIRE(shapes.size() == 4 * 7 + 2);
   const auto input = [&](const std::string& name) {
     return std::find_if(shapes.begin(), shapes.end(),
-                        [&](const gpt2::MatrixShape& shape) { return shape.name == name; })
+                        [&](const transformer::MatrixShape& shape) { return shape.name == name; })
         ->input;
   };
   CHECK(input("layers.1.self_attn.q_proj") == input("layers.1.self_attn.v_proj"));
@@ -174,27 +177,27 @@ TEST_CASE("families: a LLaMA and an OPT are quantized, finished and read back") 
   for (std::size_t t = 0; t < tokens.size(); ++t) {
     tokens[t] = static_cast<std::int32_t>(t * t % 1021);
   }
-  const gpt2::EvaluationText text = gpt2::window_text(tokens, 64);
+  const transformer::EvaluationText text = transformer::window_text(tokens, 64);
   for (const char* const family : {"llama", "opt"}) {
     const std::string name = family;
     CAPTURE(name);
-    const gpt2::Checkpoint& checkpoint = nash_swarm::test::tiny_checkpoint(name);
+    const transformer::Checkpoint& checkpoint = nash_swarm::test::tiny_checkpoint(name);
     nash_swarm::Rules rules;
-    rules.windows = gpt2::families_of_profile("fast");
-    gpt2::Quantizer quantizer(checkpoint, gpt2::Scope::all, 0, pool, rules);
+    rules.windows = transformer::families_of_profile("fast");
+    transformer::Quantizer quantizer(checkpoint, transformer::Scope::all, 0, pool, rules);
     quantizer.calibrate(tokens, nash_swarm::test::ignore);
     const nash_swarm::Plan plan = quantizer.plan(nash_swarm::Budget::bits(3.5));
     // Inputs: of attention, of its output, of the MLP, of its output, and of the ends.
     const std::size_t ends = checkpoint.config().tied_head ? 1 : 2;
     CHECK(nash_swarm::distinct_bases(plan.matrices()).size() == 4 + ends);
-    const gpt2::FinishResult result = quantizer.write_finished(
+    const transformer::FinishResult result = quantizer.write_finished(
         plan, folder / name, nash_swarm::test::ignore, [](std::size_t, std::size_t) {});
     CHECK(result.kld_after <= result.kld_before);
 
-    const gpt2::LoadedModel packed = gpt2::load_model(folder / name, false, pool);
-    const Model reference = gpt2::make_float_model(checkpoint, false);
+    const transformer::LoadedModel packed = transformer::load_model(folder / name, false, pool);
+    const Model reference = transformer::make_float_model(checkpoint, false);
     const Model* const models[] = {&reference, &packed.model};
-    const double kld = gpt2::evaluate(models, true, text, pool).back().kld.value();
+    const double kld = transformer::evaluate(models, true, text, pool).back().kld.value();
     CHECK(kld > 0.0);
     CHECK(kld < 0.01);
   }

@@ -1,4 +1,4 @@
-#include "gpt2/finish.hpp"
+#include "transformer/finish.hpp"
 
 #include <doctest/doctest.h>
 
@@ -16,21 +16,21 @@
 #include <nash_swarm/model/pack.hpp>
 
 #include "examples/tiny_model.hpp"
-#include "gpt2/baseline_source.hpp"
-#include "gpt2/loss.hpp"
-#include "gpt2/tunable_model.hpp"
 #include "support/random_matrix.hpp"
+#include "transformer/baseline_source.hpp"
+#include "transformer/loss.hpp"
+#include "transformer/tunable_model.hpp"
 
 namespace {
 
-using gpt2::FinishResult;
-using gpt2::FloatMatrix;
-using gpt2::Model;
-using gpt2::TunableModel;
 using nash_swarm::PackedMatrix;
 using nash_swarm::TensorView;
 using nash_swarm::ThreadPool;
 using nash_swarm::test::tiny_checkpoint;
+using transformer::FinishResult;
+using transformer::FloatMatrix;
+using transformer::Model;
+using transformer::TunableModel;
 using Tokens = std::vector<std::int32_t>;
 
 constexpr std::size_t context = 64;
@@ -53,7 +53,7 @@ const std::vector<PackedMatrix>& packed() {
           std::make_shared<const nash_swarm::InputBasis>(matrix->name() + ".input", in, 64, 1),
           nash_swarm::CellMap(nash_swarm::panel_count(out), nash_swarm::block_count(in), format.id),
           support::random_row_order(out, in)};
-      const FloatMatrix weights = gpt2::read_slice(*matrix, 0, out);
+      const FloatMatrix weights = transformer::read_slice(*matrix, 0, out);
       made.push_back(nash_swarm::pack(weights.view(), plan, nothing, pool));
     }
     return made;
@@ -69,20 +69,20 @@ Tokens windows(std::size_t count) {
 }
 
 FinishResult finish(std::size_t count, ThreadPool& pool) {
-  return gpt2::finish(tiny_checkpoint(), packed(), windows(count), pool,
-                      [](std::size_t, std::size_t) {});
+  return transformer::finish(tiny_checkpoint(), packed(), windows(count), pool,
+                             [](std::size_t, std::size_t) {});
 }
 
 /// The divergence from the float model, summed over the tokens of whole windows.
 double divergence(const Model& model, std::span<const std::int32_t> tokens, ThreadPool& pool) {
-  const Model teacher = gpt2::make_float_model(tiny_checkpoint(), false);
+  const Model teacher = transformer::make_float_model(tiny_checkpoint(), false);
   const Model* const models[] = {&teacher, &model};
   const std::size_t sequences = tokens.size() / context;
-  const FloatMatrix states[] = {gpt2::hidden_states(teacher, tokens, sequences, pool),
-                                gpt2::hidden_states(model, tokens, sequences, pool)};
+  const FloatMatrix states[] = {transformer::hidden_states(teacher, tokens, sequences, pool),
+                                transformer::hidden_states(model, tokens, sequences, pool)};
   const TensorView<const float, 2> hidden[] = {states[0].view(), states[1].view()};
   const std::vector<double> divergences =
-      gpt2::score_tokens(models, hidden, tokens, true, pool)[1].divergences;
+      transformer::score_tokens(models, hidden, tokens, true, pool)[1].divergences;
   return std::accumulate(divergences.begin(), divergences.end(), 0.0);
 }
 
@@ -95,15 +95,16 @@ bool same_scales(const PackedMatrix& a, const PackedMatrix& b) {
 TEST_CASE("tunable model: gradients are the finite differences of the divergence") {
   ThreadPool pool(2);
   const Tokens tokens = windows(2);
-  const Model teacher = gpt2::make_float_model(tiny_checkpoint(), false);
-  const FloatMatrix hidden = gpt2::hidden_states(teacher, tokens, 2, pool);
+  const Model teacher = transformer::make_float_model(tiny_checkpoint(), false);
+  const FloatMatrix hidden = transformer::hidden_states(teacher, tokens, 2, pool);
   TunableModel model(tiny_checkpoint(), packed(), pool);
   std::mt19937_64 engine(3);
   for (auto& [name, vector] : model.vectors()) {
     for (float& value : vector.values) value += 0.001f * static_cast<float>(engine() % 64);
   }
   model.compute_gradients(
-      tokens, 2, gpt2::gradient_of_divergence(*teacher.token_embedding, hidden.view(), pool), pool);
+      tokens, 2, transformer::gradient_of_divergence(*teacher.token_embedding, hidden.view(), pool),
+      pool);
   CHECK(model.vectors().size() ==
         5 + 10);  // row scales of five matrices, four biases, six of norms
   for (auto& [name, vector] : model.vectors()) {
@@ -150,7 +151,7 @@ TEST_CASE("finish: the held-out divergence falls to what it says, and no size ch
   TunableModel model(tiny_checkpoint(), result.matrices, pool);
   CHECK(result.tensors.size() == 10);
   for (const auto& [name, values] : result.tensors) {
-    gpt2::TunableVector& vector = model.vectors().at(name);
+    transformer::TunableVector& vector = model.vectors().at(name);
     REQUIRE(values.size() == vector.values.size());
     for (std::size_t i = 0; i < values.size(); ++i) CHECK(vector.stored(i, values[i]) == values[i]);
     std::copy(values.begin(), values.end(), vector.values.begin());

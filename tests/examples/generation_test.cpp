@@ -1,4 +1,4 @@
-#include "gpt2/generation.hpp"
+#include "transformer/generation.hpp"
 
 #include <doctest/doctest.h>
 
@@ -20,22 +20,22 @@
 #include <vector>
 
 #include "examples/bundled_model.hpp"
-#include "gpt2/checkpoint.hpp"
-#include "gpt2/load_model.hpp"
-#include "gpt2/loss.hpp"
-#include "gpt2/quantizer.hpp"
-#include "gpt2/random_checkpoint.hpp"
 #include "io/support.hpp"
+#include "transformer/checkpoint.hpp"
+#include "transformer/load_model.hpp"
+#include "transformer/loss.hpp"
+#include "transformer/quantizer.hpp"
+#include "transformer/random_checkpoint.hpp"
 
 namespace {
 
-using gpt2::LoadedModel;
-using gpt2::Model;
-using gpt2::Sampler;
 using nash_swarm::Error;
 using nash_swarm::ThreadPool;
 using nash_swarm::test::bundled;
 using nash_swarm::test::TemporaryFolder;
+using transformer::LoadedModel;
+using transformer::Model;
+using transformer::Sampler;
 using Tokens = std::vector<std::int32_t>;
 
 ThreadPool& pool() {
@@ -44,7 +44,7 @@ ThreadPool& pool() {
 }
 
 const LoadedModel& loaded() {
-  static const LoadedModel model = gpt2::load_model(bundled, true, pool());
+  static const LoadedModel model = transformer::load_model(bundled, true, pool());
   return model;
 }
 
@@ -56,19 +56,19 @@ const Tokens& prompt() {
 Tokens generate(const Model& model, const Tokens& start, std::size_t count, double temperature,
                 std::uint64_t seed) {
   Sampler sampler(temperature, seed);
-  return gpt2::generate(model, start, count, sampler, pool()).tokens;
+  return transformer::generate(model, start, count, sampler, pool()).tokens;
 }
 
 /// Greedy generation that runs the whole sequence again for every token.
 Tokens generate_without_cache(const Model& model, Tokens tokens, std::size_t count) {
   const std::size_t begin = tokens.size();
-  gpt2::FloatMatrix logits(1, model.config.vocab_size);
+  transformer::FloatMatrix logits(1, model.config.vocab_size);
   while (tokens.size() < begin + count) {
-    const gpt2::FloatMatrix hidden = gpt2::hidden_states(model, tokens, 1, pool());
+    const transformer::FloatMatrix hidden = transformer::hidden_states(model, tokens, 1, pool());
     model.token_embedding->logits(hidden.view().slice(0, tokens.size() - 1, tokens.size()),
                                   logits.view(), pool());
     tokens.push_back(static_cast<std::int32_t>(
-        gpt2::most_likely_token({logits.view().data(), logits.columns()})));
+        transformer::most_likely_token({logits.view().data(), logits.columns()})));
   }
   return {tokens.begin() + static_cast<std::ptrdiff_t>(begin), tokens.end()};
 }
@@ -90,24 +90,24 @@ struct PackedExample {
   std::filesystem::path blocks_file = folder / "blocks.packed";
 
   PackedExample() {
-    gpt2::Config config;
+    transformer::Config config;
     config.n_embd = 64;
     config.n_layer = 2;
     config.n_head = config.n_head_kv = 4;
     config.n_ctx = 32;
     config.vocab_size = 400;
     config.n_inner = 256;
-    gpt2::write_random_checkpoint(config, checkpoint, 11, pool());
-    write(gpt2::Scope::all, file);
-    write(gpt2::Scope::blocks, blocks_file);
+    transformer::write_random_checkpoint(config, checkpoint, 11, pool());
+    write(transformer::Scope::all, file);
+    write(transformer::Scope::blocks, blocks_file);
   }
 
  private:
-  void write(gpt2::Scope scope, const std::filesystem::path& target) const {
-    const gpt2::Checkpoint opened(checkpoint);
+  void write(transformer::Scope scope, const std::filesystem::path& target) const {
+    const transformer::Checkpoint opened(checkpoint);
     Tokens tokens;
     for (std::int32_t i = 0; i < 256; ++i) tokens.push_back(i * 37 % 400);
-    gpt2::Quantizer quantizer(opened, scope, 1, pool());
+    transformer::Quantizer quantizer(opened, scope, 1, pool());
     quantizer.calibrate(tokens, [](std::size_t) {});
     quantizer.write(quantizer.plan(nash_swarm::Budget::bits(4.5)), target, [](std::size_t) {});
   }
@@ -119,7 +119,7 @@ const PackedExample& packed_example() {
 }
 
 /// The values that a packed matrix stands for, in memory.
-class DecodedSource : public gpt2::WeightSource {
+class DecodedSource : public transformer::WeightSource {
  public:
   explicit DecodedSource(nash_swarm::PackedMatrix matrix)
       : matrix_(std::move(matrix)), name_(matrix_.name()) {}
@@ -139,8 +139,8 @@ class DecodedSource : public gpt2::WeightSource {
 
 /// Largest difference of two models' hidden states, relative to the largest value.
 double difference(const Model& a, const Model& b, const Tokens& tokens) {
-  const gpt2::FloatMatrix x = gpt2::hidden_states(a, tokens, 1, pool());
-  const gpt2::FloatMatrix y = gpt2::hidden_states(b, tokens, 1, pool());
+  const transformer::FloatMatrix x = transformer::hidden_states(a, tokens, 1, pool());
+  const transformer::FloatMatrix y = transformer::hidden_states(b, tokens, 1, pool());
   double largest = 0.0;
   double error = 0.0;
   for (std::size_t i = 0; i < x.rows() * x.columns(); ++i) {
@@ -171,9 +171,9 @@ TEST_CASE("generation: the seed decides the text") {
 TEST_CASE("generation: the observer sees every token in order") {
   Tokens seen;
   Sampler sampler(1.0, 3);
-  const gpt2::Generation generation =
-      gpt2::generate(loaded().model, prompt(), 5, sampler, pool(),
-                     [&](std::int32_t token) { seen.push_back(token); });
+  const transformer::Generation generation =
+      transformer::generate(loaded().model, prompt(), 5, sampler, pool(),
+                            [&](std::int32_t token) { seen.push_back(token); });
   CHECK(seen.size() == 5);
   CHECK(seen == generation.tokens);
   CHECK(generation.prompt_seconds > 0.0);
@@ -236,33 +236,33 @@ TEST_CASE("sampler: impossible temperatures and logits are refused") {
 
 TEST_CASE("load_model: a packed file computes with the matrices that are in it") {
   const PackedExample& example = packed_example();
-  const gpt2::Checkpoint checkpoint(example.checkpoint);
+  const transformer::Checkpoint checkpoint(example.checkpoint);
   const Tokens tokens = {5, 17, 300, 42, 42, 399, 0, 256};
   for (const std::filesystem::path& path : {example.file, example.blocks_file}) {
     CAPTURE(path);
-    const LoadedModel packed = gpt2::load_model(path, true, pool());
+    const LoadedModel packed = transformer::load_model(path, true, pool());
     CHECK(packed.name == path.filename().string());
     CHECK(packed.checkpoint == nullptr);
     REQUIRE(packed.packed != nullptr);
-    const Model decoded =
-        gpt2::make_float_model(checkpoint, true,
-                               [&](const std::shared_ptr<const gpt2::WeightSource>& original)
-                                   -> std::shared_ptr<const gpt2::WeightSource> {
-                                 const auto* matrix = packed.packed->find_matrix(original->name());
-                                 if (matrix == nullptr) return original;
-                                 return std::make_shared<DecodedSource>(*matrix);
-                               });
-    const Model original = gpt2::make_float_model(checkpoint, true);
+    const Model decoded = transformer::make_float_model(
+        checkpoint, true,
+        [&](const std::shared_ptr<const transformer::WeightSource>& original)
+            -> std::shared_ptr<const transformer::WeightSource> {
+          const auto* matrix = packed.packed->find_matrix(original->name());
+          if (matrix == nullptr) return original;
+          return std::make_shared<DecodedSource>(*matrix);
+        });
+    const Model original = transformer::make_float_model(checkpoint, true);
     // The kernel rounds activations to 8 bits or more; the weights themselves differ by far more.
     const double kernel_error = difference(decoded, packed.model, tokens);
     CHECK(kernel_error < 0.03);
     CHECK(kernel_error < 0.5 * difference(original, packed.model, tokens));
-    const auto error_of = [&](gpt2::ProductInputs inputs) {
-      return difference(decoded, gpt2::load_model(path, true, pool(), inputs).model, tokens);
+    const auto error_of = [&](transformer::ProductInputs inputs) {
+      return difference(decoded, transformer::load_model(path, true, pool(), inputs).model, tokens);
     };
-    CHECK(error_of(gpt2::ProductInputs::eight_bits) == kernel_error);
-    CHECK(error_of(gpt2::ProductInputs::sixteen_bits) < 0.02 * kernel_error);
-    CHECK(error_of(gpt2::ProductInputs::exact) < 0.001 * kernel_error);
+    CHECK(error_of(transformer::ProductInputs::eight_bits) == kernel_error);
+    CHECK(error_of(transformer::ProductInputs::sixteen_bits) < 0.02 * kernel_error);
+    CHECK(error_of(transformer::ProductInputs::exact) < 0.001 * kernel_error);
     CHECK(generate(packed.model, tokens, 20, 0.0, 0) ==
           generate_without_cache(packed.model, tokens, 20));
   }
@@ -270,8 +270,8 @@ TEST_CASE("load_model: a packed file computes with the matrices that are in it")
 
 TEST_CASE("load_model: a packed file has the vocabulary of its checkpoint") {
   const PackedExample& example = packed_example();
-  const LoadedModel packed = gpt2::load_model(example.file, true, pool());
-  const LoadedModel original = gpt2::load_model(example.checkpoint, false, pool());
+  const LoadedModel packed = transformer::load_model(example.file, true, pool());
+  const LoadedModel original = transformer::load_model(example.checkpoint, false, pool());
   REQUIRE(original.checkpoint != nullptr);
   CHECK(original.packed == nullptr);
   const std::string text = "the same tokens";
@@ -281,8 +281,8 @@ TEST_CASE("load_model: a packed file has the vocabulary of its checkpoint") {
 
 TEST_CASE("load_model: what is no model is refused") {
   const TemporaryFolder folder;
-  CHECK_THROWS_AS(gpt2::load_model(folder / "missing", true, pool()), Error);
-  CHECK_THROWS_AS(gpt2::load_model(folder.path(), true, pool()), Error);
-  CHECK_THROWS_AS(gpt2::load_model(bundled / "model.safetensors", true, pool()), Error);
-  CHECK_THROWS_AS(gpt2::load_model(bundled / "config.json", true, pool()), Error);
+  CHECK_THROWS_AS(transformer::load_model(folder / "missing", true, pool()), Error);
+  CHECK_THROWS_AS(transformer::load_model(folder.path(), true, pool()), Error);
+  CHECK_THROWS_AS(transformer::load_model(bundled / "model.safetensors", true, pool()), Error);
+  CHECK_THROWS_AS(transformer::load_model(bundled / "config.json", true, pool()), Error);
 }

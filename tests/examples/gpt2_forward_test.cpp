@@ -14,27 +14,27 @@
 #include <vector>
 
 #include "examples/bundled_model.hpp"
-#include "gpt2/attention.hpp"
-#include "gpt2/checkpoint.hpp"
-#include "gpt2/float_matrix.hpp"
-#include "gpt2/linear.hpp"
-#include "gpt2/loss.hpp"
-#include "gpt2/model.hpp"
+#include "transformer/attention.hpp"
+#include "transformer/checkpoint.hpp"
+#include "transformer/float_matrix.hpp"
+#include "transformer/linear.hpp"
+#include "transformer/loss.hpp"
+#include "transformer/model.hpp"
 
 namespace {
 
-using gpt2::FloatMatrix;
-using gpt2::Model;
 using nash_swarm::Error;
 using nash_swarm::TensorView;
 using nash_swarm::ThreadPool;
 using nash_swarm::test::bundled;
 using nash_swarm::test::bundled_checkpoint;
 using nash_swarm::test::reference;
+using transformer::FloatMatrix;
+using transformer::Model;
 using Tokens = std::vector<std::int32_t>;
 
 const Model& resident_model() {
-  static const Model model = gpt2::make_float_model(bundled_checkpoint(), true);
+  static const Model model = transformer::make_float_model(bundled_checkpoint(), true);
   return model;
 }
 
@@ -63,7 +63,7 @@ double relative_difference(std::span<const float> a, std::span<const float> b) {
 }
 
 std::vector<float> logits_of_last(const Model& model, const Tokens& tokens, ThreadPool& pool) {
-  const FloatMatrix hidden = gpt2::hidden_states(model, tokens, 1, pool);
+  const FloatMatrix hidden = transformer::hidden_states(model, tokens, 1, pool);
   FloatMatrix logits(1, model.config.vocab_size);
   model.token_embedding->logits(hidden.view().slice(0, tokens.size() - 1, tokens.size()),
                                 logits.view(), pool);
@@ -78,14 +78,14 @@ struct RunResult {
 RunResult run_windows(const Model& model, std::size_t threads) {
   ThreadPool pool(threads);
   const Tokens tokens = valid_tokens(0, 2 * 80);
-  const FloatMatrix hidden = gpt2::hidden_states(model, tokens, 2, pool);
+  const FloatMatrix hidden = transformer::hidden_states(model, tokens, 2, pool);
   const std::vector<double> losses =
-      gpt2::token_losses(model, hidden.view(), valid_tokens(1, 2 * 80), pool);
+      transformer::token_losses(model, hidden.view(), valid_tokens(1, 2 * 80), pool);
   return {values_of(hidden), losses};
 }
 
 /// A matrix whose elements follow from their indices.
-class PatternSource : public gpt2::WeightSource {
+class PatternSource : public transformer::WeightSource {
  public:
   PatternSource(std::size_t out, std::size_t in) : out_(out), in_(in) {}
   static float element(std::size_t row, std::size_t column) {
@@ -142,14 +142,15 @@ TEST_CASE("logits of the bundled GPT-2 equal the reference") {
 
 TEST_CASE("mean losses of the first windows of valid.txt equal the reference") {
   ThreadPool pool(2);
-  const Model streamed = gpt2::make_float_model(bundled_checkpoint(), false);
+  const Model streamed = transformer::make_float_model(bundled_checkpoint(), false);
   const Tokens tokens = valid_tokens(0, 1280);
   Tokens targets(tokens.begin() + 1, tokens.end());
   targets.push_back(29);  // ">", the token that follows the listed ones
   const auto expected = reference().at("valid_first_5_windows_mean_nll").get<std::vector<double>>();
 
-  const FloatMatrix hidden = gpt2::hidden_states(streamed, tokens, 5, pool);
-  const std::vector<double> losses = gpt2::token_losses(streamed, hidden.view(), targets, pool);
+  const FloatMatrix hidden = transformer::hidden_states(streamed, tokens, 5, pool);
+  const std::vector<double> losses =
+      transformer::token_losses(streamed, hidden.view(), targets, pool);
   REQUIRE(losses.size() == 5 * 256);
   for (std::size_t window = 0; window < 5; ++window) {
     double sum = 0.0;
@@ -159,7 +160,7 @@ TEST_CASE("mean losses of the first windows of valid.txt equal the reference") {
 }
 
 TEST_CASE("results do not depend on the number of threads or on streaming") {
-  const Model streamed = gpt2::make_float_model(bundled_checkpoint(), false);
+  const Model streamed = transformer::make_float_model(bundled_checkpoint(), false);
   const RunResult one = run_windows(resident_model(), 1);
   const RunResult two = run_windows(resident_model(), 2);
   const RunResult three_streamed = run_windows(streamed, 3);
@@ -172,22 +173,23 @@ TEST_CASE("results do not depend on the number of threads or on streaming") {
 TEST_CASE("generation with a key-value cache equals the full pass") {
   ThreadPool pool(2);
   const Tokens tokens = valid_tokens(100, 90);
-  const std::vector<float> full = values_of(gpt2::hidden_states(resident_model(), tokens, 1, pool));
+  const std::vector<float> full =
+      values_of(transformer::hidden_states(resident_model(), tokens, 1, pool));
 
-  gpt2::KeyValueCache cache(resident_model().config, tokens.size());
+  transformer::KeyValueCache cache(resident_model().config, tokens.size());
   std::vector<float> cached;
   const std::size_t steps[] = {17, 1, 1, 66, 1, 1, 1, 1, 1};  // 66 fill more than a tile
   for (const std::size_t count : steps) {
     const std::span<const std::int32_t> next = std::span(tokens).subspan(cache.length(), count);
     const std::vector<float> part =
-        values_of(gpt2::hidden_states(resident_model(), next, cache, pool));
+        values_of(transformer::hidden_states(resident_model(), next, cache, pool));
     cached.insert(cached.end(), part.begin(), part.end());
   }
   CHECK(cache.length() == tokens.size());
   CHECK(relative_difference(cached, full) < 1e-5);
-  CHECK_THROWS_AS(gpt2::hidden_states(resident_model(), Tokens{1}, cache, pool), Error);
+  CHECK_THROWS_AS(transformer::hidden_states(resident_model(), Tokens{1}, cache, pool), Error);
   cache.clear();
-  CHECK_NOTHROW(gpt2::hidden_states(resident_model(), Tokens{1}, cache, pool));
+  CHECK_NOTHROW(transformer::hidden_states(resident_model(), Tokens{1}, cache, pool));
 }
 
 TEST_CASE("sequences of a batch do not see each other, tokens do not see later ones") {
@@ -195,14 +197,14 @@ TEST_CASE("sequences of a batch do not see each other, tokens do not see later o
   const Model& model = resident_model();
   const std::size_t width = model.config.n_embd;
   Tokens tokens = valid_tokens(0, 60);
-  const std::vector<float> batch = values_of(gpt2::hidden_states(model, tokens, 3, pool));
+  const std::vector<float> batch = values_of(transformer::hidden_states(model, tokens, 3, pool));
   const std::vector<float> second =
-      values_of(gpt2::hidden_states(model, std::span(tokens).subspan(20, 20), 1, pool));
+      values_of(transformer::hidden_states(model, std::span(tokens).subspan(20, 20), 1, pool));
   CHECK(relative_difference(std::span(batch).subspan(20 * width, 20 * width), second) < 1e-5);
 
-  const std::vector<float> before = values_of(gpt2::hidden_states(model, tokens, 1, pool));
+  const std::vector<float> before = values_of(transformer::hidden_states(model, tokens, 1, pool));
   tokens[40] = 7;
-  const std::vector<float> after = values_of(gpt2::hidden_states(model, tokens, 1, pool));
+  const std::vector<float> after = values_of(transformer::hidden_states(model, tokens, 1, pool));
   const auto changed = std::mismatch(before.begin(), before.end(), after.begin()).first;
   CHECK(static_cast<std::size_t>(changed - before.begin()) / width == 40);
 }
@@ -212,10 +214,11 @@ TEST_CASE("an observer sees the input of every matrix once, in order") {
   std::vector<std::string> names;
   std::vector<float> of_head;
   const Tokens tokens = valid_tokens(0, 6);
-  const std::vector<gpt2::MatrixShape> shapes = gpt2::matrix_shapes(resident_model().config);
+  const std::vector<transformer::MatrixShape> shapes =
+      transformer::matrix_shapes(resident_model().config);
   const auto is_matrix = [&](const std::string& name) {
     return std::any_of(shapes.begin(), shapes.end(),
-                       [&](const gpt2::MatrixShape& shape) { return shape.name == name; });
+                       [&](const transformer::MatrixShape& shape) { return shape.name == name; });
   };
   const auto observe = [&](const std::string& name, TensorView<const float, 2> input) {
     if (!is_matrix(name)) return;
@@ -225,9 +228,9 @@ TEST_CASE("an observer sees the input of every matrix once, in order") {
     if (name == "wte") of_head.assign(input.data(), input.data() + input.size());
     names.push_back(name);
   };
-  const FloatMatrix hidden = gpt2::hidden_states(resident_model(), tokens, 2, pool, observe);
+  const FloatMatrix hidden = transformer::hidden_states(resident_model(), tokens, 2, pool, observe);
   std::vector<std::string> expected;
-  for (const gpt2::MatrixShape& shape : shapes) expected.push_back(shape.name);
+  for (const transformer::MatrixShape& shape : shapes) expected.push_back(shape.name);
   CHECK(names == expected);
   CHECK(of_head == values_of(hidden));
 }
@@ -235,17 +238,17 @@ TEST_CASE("an observer sees the input of every matrix once, in order") {
 TEST_CASE("tokens that do not fit the model are refused") {
   ThreadPool pool(1);
   const Model& model = resident_model();
-  CHECK_THROWS_AS(gpt2::hidden_states(model, Tokens{0, 4096}, 1, pool), Error);
-  CHECK_THROWS_AS(gpt2::hidden_states(model, Tokens{0, -1}, 1, pool), Error);
-  CHECK_THROWS_AS(gpt2::hidden_states(model, Tokens{}, 1, pool), Error);
-  CHECK_THROWS_AS(gpt2::hidden_states(model, Tokens{1, 2, 3}, 2, pool), Error);
-  CHECK_THROWS_AS(gpt2::hidden_states(model, Tokens{1, 2}, 0, pool), Error);
-  CHECK_THROWS_AS(gpt2::hidden_states(model, Tokens(257, 1), 1, pool), Error);
-  CHECK_THROWS_AS(gpt2::KeyValueCache(model.config, 257), Error);
-  CHECK_THROWS_AS(gpt2::KeyValueCache(model.config, 0), Error);
+  CHECK_THROWS_AS(transformer::hidden_states(model, Tokens{0, 4096}, 1, pool), Error);
+  CHECK_THROWS_AS(transformer::hidden_states(model, Tokens{0, -1}, 1, pool), Error);
+  CHECK_THROWS_AS(transformer::hidden_states(model, Tokens{}, 1, pool), Error);
+  CHECK_THROWS_AS(transformer::hidden_states(model, Tokens{1, 2, 3}, 2, pool), Error);
+  CHECK_THROWS_AS(transformer::hidden_states(model, Tokens{1, 2}, 0, pool), Error);
+  CHECK_THROWS_AS(transformer::hidden_states(model, Tokens(257, 1), 1, pool), Error);
+  CHECK_THROWS_AS(transformer::KeyValueCache(model.config, 257), Error);
+  CHECK_THROWS_AS(transformer::KeyValueCache(model.config, 0), Error);
   const FloatMatrix hidden(2, model.config.n_embd);
-  CHECK_THROWS_AS(gpt2::token_losses(model, hidden.view(), Tokens{1}, pool), Error);
-  CHECK_THROWS_AS(gpt2::token_losses(model, hidden.view(), Tokens{1, 4096}, pool), Error);
+  CHECK_THROWS_AS(transformer::token_losses(model, hidden.view(), Tokens{1}, pool), Error);
+  CHECK_THROWS_AS(transformer::token_losses(model, hidden.view(), Tokens{1, 4096}, pool), Error);
 }
 
 TEST_CASE("causal attention equals its definition, with and without a past") {
@@ -263,8 +266,8 @@ TEST_CASE("causal attention equals its definition, with and without a past") {
       using Element = typename decltype(view)::element_type;
       return TensorView<Element, 3>(view.data(), {sequences, rows, width});
     };
-    gpt2::causal_attention(rank3(q.view(), length), rank3(k.view(), seen), rank3(v.view(), seen),
-                           heads, rank3(out.view(), length), pool);
+    transformer::causal_attention(rank3(q.view(), length), rank3(k.view(), seen),
+                                  rank3(v.view(), seen), heads, rank3(out.view(), length), pool);
 
     double worst = 0.0;
     for (std::size_t row = 0; row < sequences * length; ++row) {
@@ -296,8 +299,8 @@ TEST_CASE("a matrix of several bands gives the same streamed and resident") {
   for (std::size_t i = 0; i < tokens * in; ++i)
     x.view().data()[i] = static_cast<float>(i % 7) - 3.0f;
   ThreadPool pool(2);
-  gpt2::FloatLinear(source, false).apply(std::as_const(x).view(), streamed.view(), pool);
-  gpt2::FloatLinear(source, true).apply(std::as_const(x).view(), resident.view(), pool);
+  transformer::FloatLinear(source, false).apply(std::as_const(x).view(), streamed.view(), pool);
+  transformer::FloatLinear(source, true).apply(std::as_const(x).view(), resident.view(), pool);
   CHECK(values_of(streamed) == values_of(resident));
   std::size_t wrong = 0;
   for (std::size_t row = 0; row < out; ++row) {
@@ -308,16 +311,17 @@ TEST_CASE("a matrix of several bands gives the same streamed and resident") {
   }
   CHECK(wrong == 0);
   FloatMatrix narrow(tokens, in - 1);
-  CHECK_THROWS_AS(
-      gpt2::FloatLinear(source, false).apply(std::as_const(narrow).view(), streamed.view(), pool),
-      Error);
+  CHECK_THROWS_AS(transformer::FloatLinear(source, false)
+                      .apply(std::as_const(narrow).view(), streamed.view(), pool),
+                  Error);
 }
 
 TEST_CASE("log_sum_exp is stable and adds up many logits") {
   std::vector<float> logits(50257, 1000.0f);
-  CHECK(gpt2::log_sum_exp(logits) == doctest::Approx(1000.0 + std::log(50257.0)).epsilon(1e-9));
+  CHECK(transformer::log_sum_exp(logits) ==
+        doctest::Approx(1000.0 + std::log(50257.0)).epsilon(1e-9));
   logits.assign(3, -2000.0f);
   logits[1] = -1999.0f;
-  CHECK(gpt2::log_sum_exp(logits) ==
+  CHECK(transformer::log_sum_exp(logits) ==
         doctest::Approx(-1999.0 + std::log(1.0 + 2.0 * std::exp(-1.0))).epsilon(1e-9));
 }

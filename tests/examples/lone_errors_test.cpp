@@ -1,4 +1,4 @@
-#include "gpt2/lone_errors.hpp"
+#include "transformer/lone_errors.hpp"
 
 #include <doctest/doctest.h>
 
@@ -11,9 +11,9 @@
 #include <nash_swarm/rounding/nearest.hpp>
 
 #include "examples/tiny_model.hpp"
-#include "gpt2/checkpoint.hpp"
-#include "gpt2/decoded_matrix.hpp"
-#include "gpt2/evaluation.hpp"
+#include "transformer/checkpoint.hpp"
+#include "transformer/decoded_matrix.hpp"
+#include "transformer/evaluation.hpp"
 
 namespace {
 
@@ -22,16 +22,17 @@ using nash_swarm::PackedMatrix;
 using nash_swarm::ThreadPool;
 
 /// Rounds a matrix to the nearest codes of its plan.
-PackedMatrix round(const gpt2::Checkpoint& checkpoint, const MatrixPlan& plan, ThreadPool& pool) {
+PackedMatrix round(const transformer::Checkpoint& checkpoint, const MatrixPlan& plan,
+                   ThreadPool& pool) {
   const auto& source = *checkpoint.matrix(plan.name);
-  gpt2::FloatMatrix weights(source.out_features(), source.in_features());
+  transformer::FloatMatrix weights(source.out_features(), source.in_features());
   source.read_rows(0, weights.view());
   return nash_swarm::round_to_nearest(plan.name, weights.view(), plan.basis, plan.cells, pool);
 }
 
 /// Every matrix at 4 bits under the seeds 0 and 1, and at 2 bits.
-std::vector<gpt2::LonePlans> plans_of(const gpt2::Checkpoint& checkpoint) {
-  std::vector<gpt2::LonePlans> plans;
+std::vector<transformer::LonePlans> plans_of(const transformer::Checkpoint& checkpoint) {
+  std::vector<transformer::LonePlans> plans;
   for (const auto& matrix : checkpoint.matrices()) {
     const std::size_t out = matrix->out_features();
     const std::size_t in = matrix->in_features();
@@ -52,35 +53,36 @@ std::vector<gpt2::LonePlans> plans_of(const gpt2::Checkpoint& checkpoint) {
 
 TEST_CASE(
     "lone errors: the KLD of models with one quantized matrix, and half the squared vectors") {
-  const gpt2::Checkpoint checkpoint(nash_swarm::test::tiny_model());
+  const transformer::Checkpoint checkpoint(nash_swarm::test::tiny_model());
   ThreadPool pool(2);
   std::vector<std::int32_t> tokens(128);
   for (std::size_t i = 0; i < tokens.size(); ++i) {
     tokens[i] = static_cast<std::int32_t>(i * i * 37 % 1024);
   }
-  const std::vector<gpt2::LonePlans> plans = plans_of(checkpoint);
+  const std::vector<transformer::LonePlans> plans = plans_of(checkpoint);
   const auto pack = [&](const MatrixPlan& plan) { return round(checkpoint, plan, pool); };
-  const gpt2::LoneErrors errors = gpt2::lone_errors(checkpoint, plans, tokens, 64, pool, pack);
+  const transformer::LoneErrors errors =
+      transformer::lone_errors(checkpoint, plans, tokens, 64, pool, pack);
   REQUIRE(errors.losses.size() == plans.size());
   CHECK(errors.products.tokens() == tokens.size());
-  gpt2::EvaluationText text;
+  transformer::EvaluationText text;
   for (const std::size_t begin : {0u, 64u}) {
     const std::vector<std::int32_t> window(tokens.data() + begin, tokens.data() + begin + 64);
     text.windows.push_back({window, window});
   }
-  const gpt2::Model reference = gpt2::make_float_model(checkpoint, false);
+  const transformer::Model reference = transformer::make_float_model(checkpoint, false);
   const auto loss_of = [&](const MatrixPlan& plan) {
-    const auto decoded =
-        std::make_shared<const gpt2::DecodedMatrix>(checkpoint.matrix(plan.name), pack(plan), pool);
-    const gpt2::Model model =
-        gpt2::make_float_model(checkpoint, false,
-                               [&](const std::shared_ptr<const gpt2::WeightSource>& original)
-                                   -> std::shared_ptr<const gpt2::WeightSource> {
-                                 if (original->name() == plan.name) return decoded;
-                                 return original;
-                               });
-    const gpt2::Model* const models[] = {&reference, &model};
-    return gpt2::evaluate(models, true, text, pool)[1].kld.value();
+    const auto decoded = std::make_shared<const transformer::DecodedMatrix>(
+        checkpoint.matrix(plan.name), pack(plan), pool);
+    const transformer::Model model = transformer::make_float_model(
+        checkpoint, false,
+        [&](const std::shared_ptr<const transformer::WeightSource>& original)
+            -> std::shared_ptr<const transformer::WeightSource> {
+          if (original->name() == plan.name) return decoded;
+          return original;
+        });
+    const transformer::Model* const models[] = {&reference, &model};
+    return transformer::evaluate(models, true, text, pool)[1].kld.value();
   };
   for (std::size_t m = 0; m < plans.size(); ++m) {
     CAPTURE(plans[m].coarse.name);
@@ -94,16 +96,16 @@ TEST_CASE(
 }
 
 TEST_CASE("lone errors: the same for any number of threads") {
-  const gpt2::Checkpoint checkpoint(nash_swarm::test::tiny_model());
+  const transformer::Checkpoint checkpoint(nash_swarm::test::tiny_model());
   const std::vector<std::int32_t> tokens(40, 7);
-  std::vector<gpt2::LonePlans> plans = plans_of(checkpoint);
+  std::vector<transformer::LonePlans> plans = plans_of(checkpoint);
   plans.resize(2);
-  std::vector<gpt2::LoneErrors> errors;
+  std::vector<transformer::LoneErrors> errors;
   for (const std::size_t threads : {1u, 3u}) {
     ThreadPool pool(threads);
-    errors.push_back(
-        gpt2::lone_errors(checkpoint, plans, tokens, 40, pool,
-                          [&](const MatrixPlan& plan) { return round(checkpoint, plan, pool); }));
+    errors.push_back(transformer::lone_errors(
+        checkpoint, plans, tokens, 40, pool,
+        [&](const MatrixPlan& plan) { return round(checkpoint, plan, pool); }));
   }
   CHECK(errors[0].losses == errors[1].losses);
   CHECK(errors[0].coarse_losses == errors[1].coarse_losses);

@@ -1,4 +1,4 @@
-#include "gpt2/pieces.hpp"
+#include "transformer/pieces.hpp"
 
 #include <doctest/doctest.h>
 
@@ -10,19 +10,19 @@
 #include <nash_swarm/format/formats.hpp>
 
 #include "examples/tiny_model.hpp"
-#include "gpt2/quantizer.hpp"
 #include "io/support.hpp"
+#include "transformer/quantizer.hpp"
 
 namespace {
 
-using gpt2::Pieces;
-using gpt2::Quantizer;
 using nash_swarm::Budget;
 using nash_swarm::Plan;
 using nash_swarm::test::contains;
 using nash_swarm::test::ignore;
 using nash_swarm::test::message_of;
 using nash_swarm::test::read_text;
+using transformer::Pieces;
+using transformer::Quantizer;
 
 /// A plan of 3 bits for the block matrices of the tiny model, and the file that it makes.
 struct Quantized {
@@ -32,10 +32,10 @@ struct Quantized {
 };
 
 Quantized quantized(const Pieces& pieces) {
-  static const gpt2::Checkpoint checkpoint(nash_swarm::test::tiny_model());
+  static const transformer::Checkpoint checkpoint(nash_swarm::test::tiny_model());
   const nash_swarm::test::TemporaryFolder folder;
   nash_swarm::ThreadPool pool(2);
-  Quantizer quantizer(checkpoint, gpt2::Scope::blocks, 1, pool, {}, pieces);
+  Quantizer quantizer(checkpoint, transformer::Scope::blocks, 1, pool, {}, pieces);
   std::vector<std::int32_t> tokens;
   for (std::int32_t t = 0; t < 64; ++t) tokens.push_back(37 * t % 1024);
   quantizer.calibrate(tokens, ignore);
@@ -65,23 +65,23 @@ std::size_t formats_used(const nash_swarm::CellMap& cells) {
 }  // namespace
 
 TEST_CASE("pieces: names, and what is refused") {
-  const Pieces pieces = gpt2::pieces_without({"cells", "rotation"});
+  const Pieces pieces = transformer::pieces_without({"cells", "rotation"});
   CHECK_FALSE(pieces.cells);
   CHECK_FALSE(pieces.rotation);
   CHECK(pieces.feedback);
-  CHECK(gpt2::pieces_without({}).cells);
-  const std::string message = message_of([] { gpt2::pieces_without({"luck"}); });
+  CHECK(transformer::pieces_without({}).cells);
+  const std::string message = message_of([] { transformer::pieces_without({"luck"}); });
   CHECK(contains(message, "luck"));
   CHECK(contains(message, "feedback, gradients"));
 }
 
 TEST_CASE("pieces: without any of them plan or file are others, within the same budget") {
   CHECK(quantized({}).file == whole().file);
-  for (const gpt2::PieceName& piece : gpt2::piece_names) {
+  for (const transformer::PieceName& piece : transformer::piece_names) {
     CAPTURE(piece.name);
     if (piece.piece == &Pieces::finish) continue;  // the choice of whoever writes: see finish_test
     if (piece.piece == &Pieces::order) continue;   // one window is no reason for an order
-    const Quantized other = quantized(gpt2::pieces_without({piece.name}));
+    const Quantized other = quantized(transformer::pieces_without({piece.name}));
     CHECK(other.file != whole().file);
     CHECK(other.plan.certificate().bytes == other.planned_bytes);
     CHECK(other.planned_bytes <= other.plan.certificate().budget);
@@ -90,14 +90,14 @@ TEST_CASE("pieces: without any of them plan or file are others, within the same 
 }
 
 TEST_CASE("pieces: a format for a matrix, scalar codes, no rotation") {
-  const Quantized matrices = quantized(gpt2::pieces_without({"cells"}));
+  const Quantized matrices = quantized(transformer::pieces_without({"cells"}));
   CHECK(matrices.plan.certificate().players == matrices.plan.matrices().size());
   std::size_t mixed = 0;
   for (const auto& matrix : matrices.plan.matrices()) CHECK(formats_used(matrix.cells) == 1);
   for (const auto& matrix : whole().plan.matrices()) mixed += formats_used(matrix.cells) > 1;
   CHECK(mixed > 0);
 
-  const Quantized scalar = quantized(gpt2::pieces_without({"windows"}));
+  const Quantized scalar = quantized(transformer::pieces_without({"windows"}));
   for (const auto& matrix : scalar.plan.matrices()) {
     for (std::size_t p = 0; p < matrix.cells.panels(); ++p) {
       for (const nash_swarm::FormatId id : matrix.cells.panel(p)) {
@@ -107,7 +107,7 @@ TEST_CASE("pieces: a format for a matrix, scalar codes, no rotation") {
     }
   }
 
-  const Quantized plain = quantized(gpt2::pieces_without({"rotation"}));
+  const Quantized plain = quantized(transformer::pieces_without({"rotation"}));
   for (const auto& matrix : plain.plan.matrices()) CHECK(matrix.basis->rotation_block() == 0);
   for (const auto& matrix : whole().plan.matrices()) CHECK(matrix.basis->rotation_block() != 0);
 }

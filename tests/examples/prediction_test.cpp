@@ -1,4 +1,4 @@
-#include "gpt2/prediction.hpp"
+#include "transformer/prediction.hpp"
 
 #include <doctest/doctest.h>
 
@@ -6,9 +6,9 @@
 #include <set>
 #include <vector>
 
-#include "gpt2/calibration_text.hpp"
+#include "transformer/calibration_text.hpp"
 
-using gpt2::Prediction;
+using transformer::Prediction;
 
 TEST_CASE("prediction: goes through what was measured") {
   const Prediction prediction(1e-4, {0.01, 0.012}, {0.05, 0.08});
@@ -39,18 +39,18 @@ TEST_CASE("prediction: rises with the loss, whatever was measured") {
 TEST_CASE("prediction: held-out windows are not those of the calibration") {
   std::vector<std::int32_t> tokens(1050);
   for (std::size_t i = 0; i < tokens.size(); ++i) tokens[i] = static_cast<std::int32_t>(i);
-  const std::vector<std::int32_t> used = gpt2::calibration_windows(tokens, 100, 300);
-  const std::vector<std::int32_t> held = gpt2::held_out_windows(tokens, 100, 300, 400);
+  const std::vector<std::int32_t> used = transformer::calibration_windows(tokens, 100, 300);
+  const std::vector<std::int32_t> held = transformer::held_out_windows(tokens, 100, 300, 400);
   CHECK(held.size() == 400);
   std::set<std::int32_t> all(used.begin(), used.end());
   all.insert(held.begin(), held.end());
   CHECK(all.size() == 700);
   CHECK(*all.rbegin() < 1000);
   CHECK(held[300] - held[0] > 500);  // they are spread out
-  CHECK(gpt2::held_out_windows(tokens, 100, 300, 5000).size() == 700);
-  CHECK(gpt2::held_out_windows(tokens, 100, 300, 5).size() == 100);
+  CHECK(transformer::held_out_windows(tokens, 100, 300, 5000).size() == 700);
+  CHECK(transformer::held_out_windows(tokens, 100, 300, 5).size() == 100);
   // A text that the calibration uses up.
-  CHECK(gpt2::held_out_windows(tokens, 100, 5000, 200).size() == 200);
-  CHECK(gpt2::held_out_windows(std::vector<std::int32_t>(7), 100, 300, 200).size() == 7);
-  CHECK(gpt2::held_out_windows({}, 100, 300, 200).empty());
+  CHECK(transformer::held_out_windows(tokens, 100, 5000, 200).size() == 200);
+  CHECK(transformer::held_out_windows(std::vector<std::int32_t>(7), 100, 300, 200).size() == 7);
+  CHECK(transformer::held_out_windows({}, 100, 300, 200).empty());
 }

@@ -1,4 +1,4 @@
-#include "gpt2/progress.hpp"
+#include "transformer/progress.hpp"
 
 #include <doctest/doctest.h>
 
@@ -9,7 +9,7 @@
 
 namespace {
 
-using gpt2::Progress;
+using transformer::Progress;
 
 /// A clock that goes when it is told to.
 struct HandClock {

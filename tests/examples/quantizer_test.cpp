@@ -1,4 +1,4 @@
-#include "gpt2/quantizer.hpp"
+#include "transformer/quantizer.hpp"
 
 #include <doctest/doctest.h>
 
@@ -13,20 +13,18 @@
 #include <vector>
 
 #include "examples/tiny_model.hpp"
-#include "gpt2/evaluation.hpp"
-#include "gpt2/packed.hpp"
-#include "gpt2/report.hpp"
-#include "gpt2/rows.hpp"
-#include "gpt2/text_file.hpp"
-#include "gpt2/tokenizer.hpp"
 #include "io/support.hpp"
 #include "support/random_matrix.hpp"
+#include "transformer/evaluation.hpp"
+#include "transformer/packed.hpp"
+#include "transformer/report.hpp"
+#include "transformer/rows.hpp"
+#include "transformer/text_file.hpp"
+#include "transformer/tokenizer.hpp"
 
 namespace {
 
 namespace fs = std::filesystem;
-using gpt2::Quantizer;
-using gpt2::Scope;
 using nash_swarm::Budget;
 using nash_swarm::PackedModelFile;
 using nash_swarm::Plan;
@@ -37,19 +35,21 @@ using nash_swarm::test::message_of;
 using nash_swarm::test::read_text;
 using nash_swarm::test::TemporaryFolder;
 using nash_swarm::test::tiny_checkpoint;
+using transformer::Quantizer;
+using transformer::Scope;
 using Keys = std::set<std::string>;
 using Tokens = std::vector<std::int32_t>;
 
-const gpt2::Tokenizer& tokenizer() {
-  static const gpt2::Tokenizer made =
-      gpt2::Tokenizer::from_text(tiny_checkpoint().vocabulary_text(),
-                                 tiny_checkpoint().merges_text(), "vocab.json", "merges.txt");
+const transformer::Tokenizer& tokenizer() {
+  static const transformer::Tokenizer made = transformer::Tokenizer::from_text(
+      tiny_checkpoint().vocabulary_text(), tiny_checkpoint().merges_text(), "vocab.json",
+      "merges.txt");
   return made;
 }
 
 /// The first bytes of the bundled held-out text.
 std::string some_text(std::size_t bytes) {
-  return gpt2::read_text(fs::path(NASH_SWARM_EXAMPLE_DATA) / "valid.txt").substr(0, bytes);
+  return transformer::read_text(fs::path(NASH_SWARM_EXAMPLE_DATA) / "valid.txt").substr(0, bytes);
 }
 
 /// A quantizer that has seen one short window.
@@ -74,7 +74,7 @@ TEST_CASE("quantizer: planned sizes are those of the file, to the byte, in every
   const TemporaryFolder folder;
   const fs::path target = folder / "model";
   for (const Scope scope : {Scope::all, Scope::blocks, Scope::lm_head}) {
-    CAPTURE(gpt2::name_of(scope));
+    CAPTURE(transformer::name_of(scope));
     const auto quantizer = quantizer_of(scope, pool);
     std::vector<Plan> plans = {quantizer->plan(Budget::bits(3.0))};
     const nash_swarm::PackedModelSizes at_three_bits = quantizer->sizes(plans.front());
@@ -124,18 +124,18 @@ TEST_CASE("quantizer: the file's bytes and its loss do not depend on run or thre
   const TemporaryFolder folder;
   std::vector<std::string> files;
   std::vector<double> losses;
-  const gpt2::EvaluationText text =
-      gpt2::full_protocol(tokenizer(), some_text(4000), "valid.txt", 64, 64, 512);
+  const transformer::EvaluationText text =
+      transformer::full_protocol(tokenizer(), some_text(4000), "valid.txt", 64, 64, 512);
   for (const std::size_t threads : {1u, 2u, 2u}) {
     ThreadPool pool(threads);
     const auto quantizer = quantizer_of(Scope::all, pool);
     const fs::path target = folder / ("model" + std::to_string(files.size()));
     quantizer->write(quantizer->plan(Budget::bits(3.0)), target, ignore);
     files.push_back(read_text(target));
-    const gpt2::Model model =
-        gpt2::make_packed_model(std::make_shared<const PackedModelFile>(target), false);
-    const gpt2::Model* const models[] = {&model};
-    losses.push_back(gpt2::evaluate(models, false, text, pool).front().loss);
+    const transformer::Model model =
+        transformer::make_packed_model(std::make_shared<const PackedModelFile>(target), false);
+    const transformer::Model* const models[] = {&model};
+    losses.push_back(transformer::evaluate(models, false, text, pool).front().loss);
   }
   CHECK(text.scored_tokens == 512);
   CHECK(files[0] == files[1]);
@@ -158,7 +158,7 @@ TEST_CASE("quantizer: a finished file has the planned size and loses what the fi
     const Plan plan = quantizer.plan(Budget::bits(2.0));
     const fs::path target = folder / ("model" + std::to_string(threads));
     std::size_t last = 0;
-    const gpt2::FinishResult result =
+    const transformer::FinishResult result =
         quantizer.write_finished(plan, target, ignore, [&](std::size_t step, std::size_t steps) {
           CHECK(step <= steps);
           last = step;
@@ -166,17 +166,17 @@ TEST_CASE("quantizer: a finished file has the planned size and loses what the fi
     CHECK(last > 0);
     CHECK(result.kld_after < result.kld_before);
     CHECK(fs::file_size(target) == quantizer.sizes(plan).file_bytes);
-    gpt2::EvaluationText text;  // the windows that are held out
+    transformer::EvaluationText text;  // the windows that are held out
     for (const std::size_t window : {7u, 15u}) {
       const auto begin = tokens.begin() + static_cast<std::ptrdiff_t>(window * window_length);
       text.windows.push_back(
           {Tokens(begin, begin + window_length), Tokens(begin, begin + window_length)});
     }
-    const gpt2::Model float_model = gpt2::make_float_model(tiny_checkpoint(), false);
-    const gpt2::Model finished =
-        gpt2::make_packed_model(std::make_shared<const PackedModelFile>(target), false);
-    const gpt2::Model* const models[] = {&float_model, &finished};
-    const double kld = gpt2::evaluate(models, true, text, pool)[1].kld.value();
+    const transformer::Model float_model = transformer::make_float_model(tiny_checkpoint(), false);
+    const transformer::Model finished =
+        transformer::make_packed_model(std::make_shared<const PackedModelFile>(target), false);
+    const transformer::Model* const models[] = {&float_model, &finished};
+    const double kld = transformer::evaluate(models, true, text, pool)[1].kld.value();
     // Activations have 8 bits where the finish has floats.
     CHECK(kld == doctest::Approx(result.kld_after).epsilon(0.02));
     quantizer.write(plan, folder / "unfinished", ignore);
@@ -232,41 +232,42 @@ TEST_CASE("quantizer: another seed gives another file, its matrices of the same 
 TEST_CASE("quantizer: windows of calibration text") {
   Tokens tokens(1000);
   for (std::size_t i = 0; i < tokens.size(); ++i) tokens[i] = static_cast<std::int32_t>(i);
-  const Tokens windows = gpt2::calibration_windows(tokens, 100, 300);
+  const Tokens windows = transformer::calibration_windows(tokens, 100, 300);
   REQUIRE(windows.size() == 300);
   CHECK(windows[0] == 0);
   CHECK(windows[100] == 300);
   CHECK(windows[200] == 600);
-  CHECK(gpt2::calibration_windows(tokens, 100, 5).size() == 100);
-  CHECK(gpt2::calibration_windows(tokens, 100, 100000) == tokens);
-  CHECK(gpt2::calibration_windows(Tokens(7), 100, 300).size() == 7);
-  CHECK(gpt2::calibration_windows({}, 100, 300).empty());
+  CHECK(transformer::calibration_windows(tokens, 100, 5).size() == 100);
+  CHECK(transformer::calibration_windows(tokens, 100, 100000) == tokens);
+  CHECK(transformer::calibration_windows(Tokens(7), 100, 300).size() == 7);
+  CHECK(transformer::calibration_windows({}, 100, 300).empty());
 }
 
 TEST_CASE("report: the keys of the schema, and sizes that add up to the file on disk") {
   ThreadPool pool(2);
   const TemporaryFolder folder;
   const auto quantizer = quantizer_of(Scope::lm_head, pool);
-  const gpt2::SizeLimit limit{4.0, {}};
-  gpt2::Progress progress;
-  gpt2::QuantizedModel quantized =
-      gpt2::pack_and_read_back(*quantizer, Scope::lm_head, quantizer->plan(Budget::bits(4.0)),
-                               limit, folder / "model", {}, progress);
-  gpt2::Report report;
+  const transformer::SizeLimit limit{4.0, {}};
+  transformer::Progress progress;
+  transformer::QuantizedModel quantized = transformer::pack_and_read_back(
+      *quantizer, Scope::lm_head, quantizer->plan(Budget::bits(4.0)), limit, folder / "model", {},
+      progress);
+  transformer::Report report;
   report.model = "wiki-gpt2";
   report.parameters = tiny_checkpoint().parameter_count();
   report.matrix_weights = 1;
-  const gpt2::EvaluationText text =
-      gpt2::full_protocol(tokenizer(), some_text(1000), "valid.txt", 64, 64, 64);
-  const gpt2::Model float_model = gpt2::make_float_model(tiny_checkpoint(), false);
-  const gpt2::Model* const models[] = {&float_model, quantized.model.get()};
-  const auto evaluations = gpt2::evaluate(models, true, text, pool);
+  const transformer::EvaluationText text =
+      transformer::full_protocol(tokenizer(), some_text(1000), "valid.txt", 64, 64, 64);
+  const transformer::Model float_model = transformer::make_float_model(tiny_checkpoint(), false);
+  const transformer::Model* const models[] = {&float_model, quantized.model.get()};
+  const auto evaluations = transformer::evaluate(models, true, text, pool);
   report.texts.push_back({text, evaluations[0]});
   quantized.row.evaluations.push_back(evaluations[1]);
   report.rows.push_back(quantized.row);
-  report.rows.push_back(
-      gpt2::run_baseline(tiny_checkpoint(), Scope::lm_head, gpt2::rtn(4, 64), false, pool).row);
-  gpt2::write_report(report, folder / "report.json");
+  report.rows.push_back(transformer::run_baseline(tiny_checkpoint(), Scope::lm_head,
+                                                  transformer::rtn(4, 64), false, pool)
+                            .row);
+  transformer::write_report(report, folder / "report.json");
 
   const auto json = nlohmann::json::parse(read_text(folder / "report.json"));
   CHECK(keys_of(json) == Keys{"model", "text", "float", "without", "rows", "further_texts"});

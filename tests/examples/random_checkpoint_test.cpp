@@ -1,4 +1,4 @@
-#include "gpt2/random_checkpoint.hpp"
+#include "transformer/random_checkpoint.hpp"
 
 #include <doctest/doctest.h>
 
@@ -11,20 +11,20 @@
 #include <string>
 #include <vector>
 
-#include "gpt2/checkpoint.hpp"
-#include "gpt2/load_model.hpp"
-#include "gpt2/loss.hpp"
-#include "gpt2/tokenizer.hpp"
-#include "gpt2/uniform_file.hpp"
 #include "io/support.hpp"
+#include "transformer/checkpoint.hpp"
+#include "transformer/load_model.hpp"
+#include "transformer/loss.hpp"
+#include "transformer/tokenizer.hpp"
+#include "transformer/uniform_file.hpp"
 
 namespace {
 
-using gpt2::Config;
 using nash_swarm::Error;
 using nash_swarm::ThreadPool;
 using nash_swarm::test::read_text;
 using nash_swarm::test::TemporaryFolder;
+using transformer::Config;
 
 /// Large enough that several slices of a tensor are drawn by different threads.
 Config small_config() {
@@ -41,7 +41,7 @@ Config small_config() {
 void write(const std::filesystem::path& folder, std::uint64_t seed, std::size_t threads = 2,
            const Config& config = small_config()) {
   ThreadPool pool(threads);
-  gpt2::write_random_checkpoint(config, folder, seed, pool);
+  transformer::write_random_checkpoint(config, folder, seed, pool);
 }
 
 struct Moments {
@@ -64,10 +64,10 @@ Moments moments_of(const nash_swarm::AlignedBuffer<float>& values) {
 
 TEST_CASE("random checkpoint: the published sizes have the published numbers of parameters") {
   const auto parameters = [](const char* size) {
-    const Config config = gpt2::published_config(size);
+    const Config config = transformer::published_config(size);
     std::size_t total = 0;
-    for (const auto& matrix : gpt2::matrix_shapes(config)) total += matrix.out * matrix.in;
-    for (const auto& tensor : gpt2::other_tensor_shapes(config)) {
+    for (const auto& matrix : transformer::matrix_shapes(config)) total += matrix.out * matrix.in;
+    for (const auto& tensor : transformer::other_tensor_shapes(config)) {
       std::size_t count = 1;
       for (const std::size_t extent : tensor.shape) count *= extent;
       total += count;
@@ -78,15 +78,15 @@ TEST_CASE("random checkpoint: the published sizes have the published numbers of 
   CHECK(parameters("355M") == 354823168);
   CHECK(parameters("774M") == 774030080);
   CHECK(parameters("1.5B") == 1557611200);
-  CHECK(gpt2::published_config("1.5B").n_head == 25);
-  CHECK_THROWS_AS(gpt2::published_config("125M"), Error);
+  CHECK(transformer::published_config("1.5B").n_head == 25);
+  CHECK_THROWS_AS(transformer::published_config("125M"), Error);
 }
 
 TEST_CASE("random checkpoint: it loads, and its loss is near that of a uniform guess") {
   const TemporaryFolder folder;
   write(folder / "model", 1);
   ThreadPool pool(2);
-  const gpt2::LoadedModel loaded = gpt2::load_model(folder / "model", true, pool);
+  const transformer::LoadedModel loaded = transformer::load_model(folder / "model", true, pool);
   CHECK(loaded.name == "model");
   CHECK(loaded.config.n_layer == 2);
   CHECK(loaded.config.norm_epsilon == 1e-5f);
@@ -95,9 +95,9 @@ TEST_CASE("random checkpoint: it loads, and its loss is near that of a uniform g
   REQUIRE(tokens.size() > 8);
   const std::vector<std::int32_t> targets(tokens.begin() + 1, tokens.end());
   tokens.pop_back();
-  const auto hidden = gpt2::hidden_states(loaded.model, tokens, 1, pool);
+  const auto hidden = transformer::hidden_states(loaded.model, tokens, 1, pool);
   double loss = 0.0;
-  for (const double token : gpt2::token_losses(loaded.model, hidden.view(), targets, pool)) {
+  for (const double token : transformer::token_losses(loaded.model, hidden.view(), targets, pool)) {
     loss += token / static_cast<double>(targets.size());
   }
   CHECK(std::abs(loss - std::log(2000.0)) < 0.3);
@@ -107,11 +107,11 @@ TEST_CASE("uniform file: every matrix has the format, and the model is nearly th
   const TemporaryFolder folder;
   write(folder / "model", 3);
   ThreadPool pool(2);
-  const gpt2::Checkpoint checkpoint(folder / "model");
+  const transformer::Checkpoint checkpoint(folder / "model");
   const nash_swarm::FormatId linear8 =
       nash_swarm::format_table[nash_swarm::format_index("linear8")].id;
-  gpt2::write_uniform_file(checkpoint, linear8, folder / "packed", pool);
-  const gpt2::LoadedModel packed = gpt2::load_model(folder / "packed", false, pool);
+  transformer::write_uniform_file(checkpoint, linear8, folder / "packed", pool);
+  const transformer::LoadedModel packed = transformer::load_model(folder / "packed", false, pool);
   CHECK(packed.packed->matrices().size() == checkpoint.matrices().size());
   for (const nash_swarm::PackedMatrix& matrix : packed.packed->matrices()) {
     for (std::size_t panel = 0; panel < matrix.cells().panels(); ++panel) {
@@ -121,9 +121,9 @@ TEST_CASE("uniform file: every matrix has the format, and the model is nearly th
     }
   }
   const std::vector<std::int32_t> tokens = {5, 17, 300, 42, 42, 399, 0, 256};
-  const auto found = gpt2::hidden_states(packed.model, tokens, 1, pool);
+  const auto found = transformer::hidden_states(packed.model, tokens, 1, pool);
   const auto expected =
-      gpt2::hidden_states(gpt2::make_float_model(checkpoint, true), tokens, 1, pool);
+      transformer::hidden_states(transformer::make_float_model(checkpoint, true), tokens, 1, pool);
   for (std::size_t t = 0; t < tokens.size(); ++t) {
     for (std::size_t k = 0; k < found.columns(); ++k) {
       CHECK(std::abs(found.view()(t, k) - expected.view()(t, k)) < 0.1f);
@@ -134,7 +134,7 @@ TEST_CASE("uniform file: every matrix has the format, and the model is nearly th
 TEST_CASE("random checkpoint: weights have the scale of GPT-2's initialisation") {
   const TemporaryFolder folder;
   write(folder / "model", 2);
-  const gpt2::Checkpoint checkpoint(folder / "model");
+  const transformer::Checkpoint checkpoint(folder / "model");
   CHECK(checkpoint.data_type("wte.weight") == nash_swarm::DataType::F16);
   const auto check = [&](const char* tensor, double mean, double deviation) {
     CAPTURE(tensor);
@@ -165,7 +165,7 @@ TEST_CASE("random checkpoint: the weights follow from the seed, not from the thr
   CHECK(read_text(folder / "one" / "model.safetensors") !=
         read_text(folder / "other" / "model.safetensors"));
 
-  const gpt2::Checkpoint checkpoint(folder / "one");
+  const transformer::Checkpoint checkpoint(folder / "one");
   const auto first = checkpoint.floats("h.0.attn.c_attn.weight");
   const auto second = checkpoint.floats("h.1.attn.c_attn.weight");
   CHECK_FALSE(std::equal(first.begin(), first.end(), second.begin()));
@@ -178,8 +178,8 @@ TEST_CASE("random checkpoint: the vocabulary of full size is valid and merges pa
   config.n_inner = 16;
   const TemporaryFolder folder;
   write(folder.path(), 5, 1, config);
-  const gpt2::Tokenizer tokenizer =
-      gpt2::Tokenizer::from_files(folder / "vocab.json", folder / "merges.txt");
+  const transformer::Tokenizer tokenizer =
+      transformer::Tokenizer::from_files(folder / "vocab.json", folder / "merges.txt");
   CHECK(tokenizer.vocabulary_size() == 50257);
   CHECK(tokenizer.end_of_text() == 50256);
   const std::string text = "a few words\n\xc3\xa9 \x01\xff";
@@ -219,6 +219,6 @@ TEST_CASE("random checkpoint: a vocabulary without the bytes or beyond all pairs
     config.vocab_size = size;
     const std::filesystem::path target = folder / std::to_string(size);
     write(target, 1, 1, config);
-    CHECK_NOTHROW(gpt2::Tokenizer::from_files(target / "vocab.json", target / "merges.txt"));
+    CHECK_NOTHROW(transformer::Tokenizer::from_files(target / "vocab.json", target / "merges.txt"));
   }
 }

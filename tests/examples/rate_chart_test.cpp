@@ -1,4 +1,4 @@
-#include "gpt2/rate_chart.hpp"
+#include "transformer/rate_chart.hpp"
 
 #include <doctest/doctest.h>
 
@@ -9,15 +9,15 @@
 #include <string>
 #include <vector>
 
-#include "gpt2/chart_axis.hpp"
-#include "gpt2/rate_curves.hpp"
 #include "io/support.hpp"
+#include "transformer/chart_axis.hpp"
+#include "transformer/rate_curves.hpp"
 
 namespace {
 
-using gpt2::RateCurve;
-using gpt2::ReportRow;
 using nash_swarm::test::contains;
+using transformer::RateCurve;
+using transformer::ReportRow;
 
 ReportRow row(const std::string& method, std::optional<std::size_t> group, double bits,
               std::optional<double> kld) {
@@ -74,7 +74,7 @@ double number_after(const std::string& svg, std::size_t from, const std::string&
 }  // namespace
 
 TEST_CASE("rate curves: by method and group, ascending in bits, without rows that say nothing") {
-  const std::vector<RateCurve> curves = gpt2::rate_curves(some_rows());
+  const std::vector<RateCurve> curves = transformer::rate_curves(some_rows());
   REQUIRE(curves.size() == 3);
   CHECK(curves[0].name() == "nash_swarm");
   CHECK_FALSE(curves[0].rival());
@@ -86,62 +86,63 @@ TEST_CASE("rate curves: by method and group, ascending in bits, without rows tha
 }
 
 TEST_CASE("rate curves: the best rival is interpolated in the logarithm, and only between sizes") {
-  const std::vector<RateCurve> curves = gpt2::rate_curves(some_rows());
-  CHECK(gpt2::kld_at(curves[1], 3.0).value() == doctest::Approx(std::sqrt(0.1)));
-  CHECK(gpt2::kld_at(curves[1], 2.0) == 1.0);
-  CHECK(gpt2::kld_at(curves[1], 4.0) == 0.1);
-  CHECK_FALSE(gpt2::kld_at(curves[1], 1.99));
-  CHECK_FALSE(gpt2::kld_at(curves[1], 4.01));
+  const std::vector<RateCurve> curves = transformer::rate_curves(some_rows());
+  CHECK(transformer::kld_at(curves[1], 3.0).value() == doctest::Approx(std::sqrt(0.1)));
+  CHECK(transformer::kld_at(curves[1], 2.0) == 1.0);
+  CHECK(transformer::kld_at(curves[1], 4.0) == 0.1);
+  CHECK_FALSE(transformer::kld_at(curves[1], 1.99));
+  CHECK_FALSE(transformer::kld_at(curves[1], 4.01));
 
-  const auto best = gpt2::best_rival(curves, 2.75);
+  const auto best = transformer::best_rival(curves, 2.75);
   REQUIRE(best);
   CHECK(best->method == "rtn");
   CHECK(best->group == 128);
   CHECK(best->kld == doctest::Approx(std::sqrt(0.02)));
-  CHECK(gpt2::best_rival(curves, 3.5)->method == "gptq");
-  CHECK_FALSE(gpt2::best_rival(curves, 4.5));
+  CHECK(transformer::best_rival(curves, 3.5)->method == "gptq");
+  CHECK_FALSE(transformer::best_rival(curves, 4.5));
 }
 
 TEST_CASE("chart axis: bounds hold the values, decades and halves are labelled") {
-  const gpt2::Axis kld = gpt2::logarithmic_axis(0.0014, 0.66, 500.0, 100.0);
+  const transformer::Axis kld = transformer::logarithmic_axis(0.0014, 0.66, 500.0, 100.0);
   CHECK(kld.low == doctest::Approx(0.001));
   CHECK(kld.high == doctest::Approx(1.0));
   CHECK(kld(kld.low) == doctest::Approx(500.0));
   CHECK(kld(0.1) == doctest::Approx(100.0 + 400.0 / 3.0));
   std::string ticks_with_text;
-  for (const gpt2::Tick& tick : kld.ticks)
+  for (const transformer::Tick& tick : kld.ticks)
     ticks_with_text += tick.text + (tick.text.empty() ? "" : " ");
   CHECK(ticks_with_text == "0.001 0.01 0.1 1 ");
   CHECK(kld.ticks.size() == 28);
 
-  const gpt2::Axis one = gpt2::logarithmic_axis(0.02, 0.02, 0.0, 1.0);
+  const transformer::Axis one = transformer::logarithmic_axis(0.02, 0.02, 0.0, 1.0);
   CHECK(one.low <= 0.02);
   CHECK(one.high > one.low);
 
-  const gpt2::Axis bits = gpt2::linear_axis(2.1, 4.5, 0.0, 100.0);
+  const transformer::Axis bits = transformer::linear_axis(2.1, 4.5, 0.0, 100.0);
   REQUIRE(bits.ticks.size() == 6);
   CHECK(bits.ticks.front().text == "2");
   CHECK(bits.ticks[1].text == "2.5");
   CHECK(bits.ticks.back().text == "4.5");
   CHECK(bits(4.5) < 100.0);
-  CHECK(gpt2::linear_axis(2.0, 32.0, 0.0, 1.0).ticks.size() <= 12);
+  CHECK(transformer::linear_axis(2.0, 32.0, 0.0, 1.0).ticks.size() <= 12);
 }
 
 TEST_CASE(
     "chart labels: apart, within the bounds, in order, and where they want to be if they can") {
   const std::vector<double> free{10.0, 50.0, 90.0};
-  CHECK(gpt2::spread_labels(free, 15.0, 0.0, 100.0) == free);
-  const std::vector<double> near = gpt2::spread_labels({50.0, 50.0, 52.0}, 10.0, 0.0, 100.0);
+  CHECK(transformer::spread_labels(free, 15.0, 0.0, 100.0) == free);
+  const std::vector<double> near = transformer::spread_labels({50.0, 50.0, 52.0}, 10.0, 0.0, 100.0);
   CHECK(near[1] == doctest::Approx(152.0 / 3.0));
   CHECK(near[2] - near[1] == doctest::Approx(10.0));
   for (const double wanted : {-40.0, 99.0}) {
-    const auto edge = gpt2::spread_labels({wanted, wanted, wanted}, 10.0, 0.0, 100.0);
+    const auto edge = transformer::spread_labels({wanted, wanted, wanted}, 10.0, 0.0, 100.0);
     CHECK(edge.front() >= 0.0);
     CHECK(edge.back() <= 100.0);
     CHECK(edge[1] - edge[0] == doctest::Approx(10.0));
   }
-  CHECK(gpt2::spread_labels({1.0, 2.0, 3.0}, 80.0, 0.0, 100.0).back() == doctest::Approx(100.0));
-  CHECK(gpt2::spread_labels({}, 10.0, 0.0, 100.0).empty());
+  CHECK(transformer::spread_labels({1.0, 2.0, 3.0}, 80.0, 0.0, 100.0).back() ==
+        doctest::Approx(100.0));
+  CHECK(transformer::spread_labels({}, 10.0, 0.0, 100.0).empty());
 }
 
 TEST_CASE("rate chart: well-formed, every curve named once, no names on one another") {
@@ -149,7 +150,7 @@ TEST_CASE("rate chart: well-formed, every curve named once, no names on one anot
   for (int i = 0; i < 20; ++i) {
     rows.push_back(row("m<" + std::to_string(i) + ">&\"", {}, 3.0, 0.05 + 0.0001 * i));
   }
-  const std::string svg = gpt2::rate_chart(gpt2::rate_curves(rows), "a<b>&c");
+  const std::string svg = transformer::rate_chart(transformer::rate_curves(rows), "a<b>&c");
   CHECK(elements(svg).front() == "svg");
   CHECK(contains(svg, "a&lt;b&gt;&amp;c"));
   double above = 0.0;
@@ -171,7 +172,7 @@ TEST_CASE("rate chart: points lie where they should") {
   const std::vector<ReportRow> rows = {row("nash_swarm", {}, 2.0, 1.0),
                                        row("nash_swarm", {}, 3.0, 0.1),
                                        row("nash_swarm", {}, 4.0, 0.01)};
-  const std::string svg = gpt2::rate_chart(gpt2::rate_curves(rows), "");
+  const std::string svg = transformer::rate_chart(transformer::rate_curves(rows), "");
   std::vector<double> x;
   std::vector<double> y;
   for (std::size_t at = svg.find("<circle"); at != std::string::npos;
@@ -186,5 +187,5 @@ TEST_CASE("rate chart: points lie where they should") {
   CHECK(y[0] == doctest::Approx(72.0));
   CHECK(y[1] == doctest::Approx(310.0));
   CHECK(y[2] == doctest::Approx(548.0));
-  CHECK_THROWS_AS(gpt2::rate_chart({}, ""), nash_swarm::Error);
+  CHECK_THROWS_AS(transformer::rate_chart({}, ""), nash_swarm::Error);
 }

@@ -9,9 +9,9 @@
 #include <vector>
 
 #include "examples/tiny_model.hpp"
-#include "gpt2/calibration.hpp"
-#include "gpt2/checkpoint.hpp"
 #include "io/support.hpp"
+#include "transformer/calibration.hpp"
+#include "transformer/checkpoint.hpp"
 
 /// What the tests of interrupted work share.
 
@@ -35,13 +35,13 @@ struct Killed : std::runtime_error {
 };
 
 /// A progress that throws at its call of that number, counted from 0.
-inline gpt2::WeightProgress killing(std::size_t at) {
+inline transformer::WeightProgress killing(std::size_t at) {
   return [at, calls = std::size_t{0}](std::size_t) mutable {
     if (calls++ == at) throw Killed();
   };
 }
 
-inline gpt2::WeightProgress counting(std::size_t& calls) {
+inline transformer::WeightProgress counting(std::size_t& calls) {
   return [&calls](std::size_t) { ++calls; };
 }
 

@@ -1,4 +1,4 @@
-#include "gpt2/quantizer.hpp"
+#include "transformer/quantizer.hpp"
 
 #include <doctest/doctest.h>
 #include <signal.h>
@@ -18,11 +18,11 @@
 namespace {
 
 namespace fs = std::filesystem;
-using gpt2::Quantizer;
-using gpt2::Scope;
-using gpt2::WorkFolder;
 using nash_swarm::Budget;
 using nash_swarm::ThreadPool;
+using transformer::Quantizer;
+using transformer::Scope;
+using transformer::WorkFolder;
 using namespace nash_swarm::test;
 
 }  // namespace
@@ -31,8 +31,8 @@ TEST_CASE("resume: a quantizer that was stopped anywhere writes the same file") 
   ThreadPool pool(2);
   const TemporaryFolder folder;
   const auto run = [&](const WorkFolder* work, const fs::path& target,
-                       const gpt2::WeightProgress& calibrating,
-                       const gpt2::WeightProgress& packing) {
+                       const transformer::WeightProgress& calibrating,
+                       const transformer::WeightProgress& packing) {
     Quantizer quantizer(tiny_checkpoint(), Scope::all, 1, pool);
     if (work != nullptr) quantizer.use({work, 600'000, 0.0});
     quantizer.calibrate(some_tokens(), calibrating);

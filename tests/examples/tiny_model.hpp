@@ -7,9 +7,9 @@
 
 #include <nash_swarm/core/thread_pool.hpp>
 
-#include "gpt2/checkpoint.hpp"
-#include "gpt2/random_checkpoint.hpp"
 #include "io/support.hpp"
+#include "transformer/checkpoint.hpp"
+#include "transformer/random_checkpoint.hpp"
 
 namespace nash_swarm::test {
 
@@ -17,7 +17,7 @@ namespace nash_swarm::test {
 /// tokens, a context of 64.
 inline std::filesystem::path write_tiny_model(const std::filesystem::path& folder,
                                               std::size_t layers) {
-  gpt2::Config config = gpt2::published_config("124M");
+  transformer::Config config = transformer::published_config("124M");
   config.n_embd = 128;
   config.n_layer = layers;
   config.n_head = config.n_head_kv = 4;
@@ -25,7 +25,7 @@ inline std::filesystem::path write_tiny_model(const std::filesystem::path& folde
   config.vocab_size = 1024;
   config.n_inner = 512;
   ThreadPool pool(1);
-  gpt2::write_random_checkpoint(config, folder, 1, pool);
+  transformer::write_random_checkpoint(config, folder, 1, pool);
   return folder;
 }
 
@@ -36,16 +36,16 @@ inline const std::filesystem::path& tiny_model() {
   return model;
 }
 
-inline const gpt2::Checkpoint& tiny_checkpoint() {
-  static const gpt2::Checkpoint opened(tiny_model());
+inline const transformer::Checkpoint& tiny_checkpoint() {
+  static const transformer::Checkpoint opened(tiny_model());
   return opened;
 }
 
 /// Checkpoints of a family with a single layer and random weights: 1,024 tokens, a context of 64.
-inline const gpt2::Checkpoint& tiny_checkpoint(const std::string& family) {
+inline const transformer::Checkpoint& tiny_checkpoint(const std::string& family) {
   if (family == "gpt2") return tiny_checkpoint();
   static const TemporaryFolder folder;
-  static std::map<std::string, gpt2::Checkpoint> opened;
+  static std::map<std::string, transformer::Checkpoint> opened;
   const auto found = opened.find(family);
   if (found != opened.end()) return found->second;
   const std::string config =
@@ -56,7 +56,7 @@ inline const gpt2::Checkpoint& tiny_checkpoint(const std::string& family) {
           : R"({"model_type": "opt", "hidden_size": 96, "ffn_dim": 160, "num_hidden_layers": 1,
                 "num_attention_heads": 6, "max_position_embeddings": 64, "vocab_size": 1024})";
   ThreadPool pool(1);
-  gpt2::write_random_checkpoint(config, folder / family, 1, pool);
+  transformer::write_random_checkpoint(config, folder / family, 1, pool);
   return opened.try_emplace(family, folder / family).first->second;
 }
 

@@ -1,4 +1,4 @@
-#include "gpt2/tokenizer.hpp"
+#include "transformer/tokenizer.hpp"
 #include "examples/bundled_model.hpp"
 #include "io/support.hpp"
 
@@ -17,10 +17,10 @@
 namespace {
 
 namespace fs = std::filesystem;
-using gpt2::Tokenizer;
 using nash_swarm::test::bundled;
 using nash_swarm::test::TemporaryFolder;
 using nlohmann::json;
+using transformer::Tokenizer;
 using Ids = std::vector<std::int32_t>;
 
 const fs::path published = fs::path(NASH_SWARM_TEST_DATA) / "gpt2-bpe";
@@ -99,7 +99,7 @@ TEST_CASE("tokenizer: published vocabulary gives the published ids") {
   for (const json& entry : cases) {
     const std::string text = entry.at("text").get<std::string>();
     INFO(text);
-    const gpt2::Encoded encoded = tokenizer.encode(text);
+    const transformer::Encoded encoded = tokenizer.encode(text);
     CHECK(encoded.ids == entry.at("ids").get<Ids>());
     CHECK(encoded.invalid_bytes == 0);
     CHECK(tokenizer.decode(encoded.ids) == text);
@@ -115,7 +115,7 @@ TEST_CASE("tokenizer: bundled vocabulary gives the ids of the reference") {
         reference.at("ids").get<Ids>());
 
   const std::string text = read_file(fs::path(NASH_SWARM_EXAMPLE_DATA) / "valid.txt");
-  const gpt2::Encoded encoded = tokenizer.encode(text);
+  const transformer::Encoded encoded = tokenizer.encode(text);
   CHECK(encoded.invalid_bytes == 0);
   REQUIRE(encoded.ids.size() == reference.at("valid_tokens").get<std::size_t>());
   const Ids first(encoded.ids.begin(), encoded.ids.begin() + 1280);
@@ -141,7 +141,7 @@ TEST_CASE("tokenizer: each invalid byte is a token of its own") {
   const auto check = [&](const std::string& bytes, std::size_t invalid) {
     const std::string text = "ab" + bytes + " cd";
     INFO(json(text).dump(-1, ' ', true, json::error_handler_t::replace));
-    const gpt2::Encoded encoded = tokenizer.encode(text);
+    const transformer::Encoded encoded = tokenizer.encode(text);
     CHECK(encoded.invalid_bytes == invalid);
     CHECK(tokenizer.decode(encoded.ids) == text);
     if (invalid == bytes.size()) CHECK(encoded.ids.size() == invalid + 2);
@@ -163,7 +163,7 @@ TEST_CASE("tokenizer: each invalid byte is a token of its own") {
   check("\xf0\x90\x80\x80\xf4\x8f\xbf\xbf", 0);
 
   for (const std::string truncated : {"a\xc3", "a\xe2\x82", "a\xf0\x9f\x99"}) {
-    const gpt2::Encoded encoded = tokenizer.encode(truncated);
+    const transformer::Encoded encoded = tokenizer.encode(truncated);
     CHECK(encoded.invalid_bytes == truncated.size() - 1);
     CHECK(encoded.ids.size() == truncated.size());
   }

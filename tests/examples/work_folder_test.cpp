@@ -1,4 +1,4 @@
-#include "gpt2/work_folder.hpp"
+#include "transformer/work_folder.hpp"
 
 #include <doctest/doctest.h>
 
@@ -6,16 +6,16 @@
 #include <vector>
 
 #include "examples/resume_support.hpp"
-#include "gpt2/quantizer.hpp"
+#include "transformer/quantizer.hpp"
 
 namespace {
 
 namespace fs = std::filesystem;
-using gpt2::Quantizer;
-using gpt2::Scope;
-using gpt2::WorkFolder;
 using nash_swarm::Budget;
 using nash_swarm::ThreadPool;
+using transformer::Quantizer;
+using transformer::Scope;
+using transformer::WorkFolder;
 using namespace nash_swarm::test;
 
 }  // namespace

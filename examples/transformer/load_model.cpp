@@ -1,0 +1,57 @@
+#include "transformer/load_model.hpp"
+
+#include <nash_swarm/core/error.hpp>
+#include <system_error>
+#include <utility>
+
+namespace transformer {
+namespace {
+
+std::string name_of_path(const std::filesystem::path& path) {
+  std::error_code ignored;
+  const std::filesystem::path whole = std::filesystem::weakly_canonical(path, ignored);
+  return whole.has_filename() ? whole.filename().string() : path.string();
+}
+
+LoadedModel load_checkpoint(const std::filesystem::path& folder, bool resident,
+                            nash_swarm::ThreadPool& pool) {
+  auto checkpoint = std::make_unique<Checkpoint>(folder);
+  Tokenizer tokenizer =
+      Tokenizer::from_text(checkpoint->vocabulary_text(), checkpoint->merges_text(),
+                           (folder / "vocab.json").string(), (folder / "merges.txt").string());
+  tokenizer.check_fits(checkpoint->config().vocab_size);
+  checkpoint->check_finite(pool);
+  Model model = make_float_model(*checkpoint, resident);
+  return {
+      name_of_path(folder), checkpoint->config(), std::move(model), std::move(tokenizer), nullptr,
+      std::move(checkpoint)};
+}
+
+LoadedModel load_packed(const std::filesystem::path& path, bool resident, ProductInputs inputs) {
+  auto file = std::make_shared<const nash_swarm::PackedModelFile>(path);
+  const Config config = packed_config(*file);
+  Tokenizer tokenizer =
+      Tokenizer::from_text(file->document("vocab.json"), file->document("merges.txt"),
+                           path.string() + ", vocab.json", path.string() + ", merges.txt");
+  tokenizer.check_fits(config.vocab_size);
+  Model model = make_packed_model(file, resident, inputs);
+  return {name_of_path(path),   config,          std::move(model),
+          std::move(tokenizer), std::move(file), nullptr};
+}
+
+}  // namespace
+
+LoadedModel load_model(const std::filesystem::path& path, bool resident,
+                       nash_swarm::ThreadPool& pool, ProductInputs inputs) {
+  std::error_code error;
+  const std::filesystem::file_status status = std::filesystem::status(path, error);
+  if (!std::filesystem::exists(status)) {
+    throw nash_swarm::Error(
+        path.string(), "cannot be opened" + (error ? " (" + error.message() + ")" : std::string()),
+        "pass the folder of a checkpoint or a packed model file");
+  }
+  if (std::filesystem::is_directory(status)) return load_checkpoint(path, resident, pool);
+  return load_packed(path, resident, inputs);
+}
+
+}  // namespace transformer
