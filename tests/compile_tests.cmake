@@ -20,5 +20,5 @@ if(EXISTS ${PROJECT_SOURCE_DIR}/include/nash_swarm/matmul.hpp)
   set_tests_properties(
     "matmul.hpp includes no other library"
     PROPERTIES PASS_REGULAR_EXPRESSION "core/tensor_view\\.hpp"
-               FAIL_REGULAR_EXPRESSION "[/ ]Eigen/;[/ ]nlohmann/;[Ee]rror:")
+               FAIL_REGULAR_EXPRESSION "[/ ]xsimd/;[/ ]Eigen/;[/ ]nlohmann/;[Ee]rror:")
 endif()

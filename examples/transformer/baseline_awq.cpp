@@ -1,6 +1,5 @@
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <memory>
 #include <span>
 #include <utility>
@@ -9,6 +8,7 @@
 #include <nash_swarm/core/half.hpp>
 
 #include "transformer/baselines.hpp"
+#include "transformer/best_by_output.hpp"
 #include "transformer/grouped_matrix.hpp"
 
 namespace transformer {
@@ -66,29 +66,9 @@ std::shared_ptr<GroupedMatrix> quantize(const std::shared_ptr<const WeightSource
 }  // namespace
 
 Baseline awq(unsigned bits, std::size_t group, InputMoments moments) {
-  check_grid("awq", bits, group);
-  Baseline baseline;
-  baseline.method = "awq";
-  baseline.label = grid_label("awq", bits, group);
-  baseline.group = group;
-  baseline.quantize = [bits, group, moments = std::move(moments)](
-                          const std::shared_ptr<const WeightSource>& original,
-                          nash_swarm::ThreadPool& pool) -> QuantizedBaseline {
-    const FloatMatrix weights = read_finite(*original, pool);
-    const Eigen::MatrixXd moment = moments(original->name());
-    std::shared_ptr<GroupedMatrix> best;
-    double least = std::numeric_limits<double>::infinity();
-    for (int step = 0; step < 20; ++step) {
-      auto matrix = quantize(original, weights, moment, bits, group, 0.05 * step, pool);
-      const double error = output_error(*matrix, weights, moment, pool);
-      if (!best || error < least) {
-        least = error;
-        best = std::move(matrix);
-      }
-    }
-    return {best, best->stored_bytes(bits)};
-  };
-  return baseline;
+  std::vector<double> exponents;
+  for (int step = 0; step < 20; ++step) exponents.push_back(0.05 * step);
+  return best_by_output("awq", bits, group, std::move(moments), std::move(exponents), quantize);
 }
 
 }  // namespace transformer

@@ -1,6 +1,5 @@
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <numeric>
 #include <span>
 #include <string>
@@ -13,6 +12,7 @@
 #include <nash_swarm/core/error.hpp>
 
 #include "transformer/baselines.hpp"
+#include "transformer/best_by_output.hpp"
 #include "transformer/eigen_view.hpp"
 #include "transformer/grouped_matrix.hpp"
 
@@ -88,29 +88,8 @@ std::shared_ptr<GroupedMatrix> quantize_with_feedback(
 }  // namespace
 
 Baseline gptq(unsigned bits, std::size_t group, InputMoments moments) {
-  check_grid("gptq", bits, group);
-  Baseline baseline;
-  baseline.method = "gptq";
-  baseline.label = grid_label("gptq", bits, group);
-  baseline.group = group;
-  baseline.quantize = [bits, group, moments = std::move(moments)](
-                          const std::shared_ptr<const WeightSource>& original,
-                          nash_swarm::ThreadPool& pool) -> QuantizedBaseline {
-    const FloatMatrix weights = read_finite(*original, pool);
-    const Moment moment = moments(original->name());
-    std::shared_ptr<GroupedMatrix> best;
-    double least = std::numeric_limits<double>::infinity();
-    for (const double damping : {0.001, 0.003, 0.01, 0.03, 0.1}) {
-      auto matrix = quantize_with_feedback(original, weights, moment, bits, group, damping, pool);
-      const double error = output_error(*matrix, weights, moment, pool);
-      if (!best || error < least) {
-        least = error;
-        best = std::move(matrix);
-      }
-    }
-    return {best, best->stored_bytes(bits)};
-  };
-  return baseline;
+  return best_by_output("gptq", bits, group, std::move(moments), {0.001, 0.003, 0.01, 0.03, 0.1},
+                        quantize_with_feedback);
 }
 
 }  // namespace transformer

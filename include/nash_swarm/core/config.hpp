@@ -13,8 +13,8 @@
 ///
 /// NASH_SWARM_FUNCTION stands before the declaration of such a function, NASH_SWARM_DEFINITION
 /// before its definition, which is there if NASH_SWARM_DEFINITIONS is 1. It is a template in files
-/// that compile it themselves, so that they do so only if they use it. Before a member that a class
-/// defines, NASH_SWARM_FUNCTION does the same for what the member calls.
+/// that compile it themselves, so that they do so only if they use it. Where a function is declared
+/// and defined at once, as a member in its class is, NASH_SWARM_FUNCTION alone does the same.
 #if defined(NASH_SWARM_KERNELS_HERE)
 #define NASH_SWARM_DEFINITIONS 1
 #define NASH_SWARM_FUNCTION

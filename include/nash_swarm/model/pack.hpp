@@ -26,8 +26,7 @@ NASH_SWARM_FUNCTION PackedMatrix pack(TensorView<const float, 2> weights, const 
 NASH_SWARM_DEFINITION PackedMatrix pack(TensorView<const float, 2> weights, const MatrixPlan& plan,
                                         const MatrixCalibration& calibration,
                                         ExecutorView executor) {
-  const PanelFeedback feedback =
-      panel_feedback(calibration, *plan.basis, weights.extent(0), executor);
+  const PanelFeedback feedback(calibration, *plan.basis, weights.extent(0), executor);
   return round_matrix(plan.name, weights, plan.basis, plan.cells, feedback, executor, plan.order);
 }
 #endif

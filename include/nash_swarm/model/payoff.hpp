@@ -258,7 +258,7 @@ NASH_SWARM_DEFINITION MatrixPayoff matrix_payoff(const std::string& name,
   }
   const std::size_t channels = basis.padded_features();
   // Wrong moments are found first: they would spoil what the weights are judged by.
-  const PanelFeedback feedback = panel_feedback(calibration, basis, rows, executor);
+  const PanelFeedback feedback(calibration, basis, rows, executor);
   const auto energy = detail::weight_energy(name, weights, calibration.inputs(), executor);
   if (!(importance >= 0.0) || !std::isfinite(importance)) {
     throw Error(name, "an importance of " + std::to_string(importance),

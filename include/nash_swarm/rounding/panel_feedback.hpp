@@ -13,6 +13,34 @@
 
 namespace nash_swarm {
 
+namespace detail {
+inline namespace NASH_SWARM_TARGET {
+
+/// The feedback of every group of rows of a matrix.
+NASH_SWARM_FUNCTION std::vector<std::unique_ptr<ErrorFeedback>> group_feedback(
+    const MatrixCalibration& calibration, const InputBasis& basis, ExecutorView executor);
+
+#if NASH_SWARM_DEFINITIONS
+NASH_SWARM_DEFINITION std::vector<std::unique_ptr<ErrorFeedback>> group_feedback(
+    const MatrixCalibration& calibration, const InputBasis& basis, ExecutorView executor) {
+  std::vector<std::unique_ptr<ErrorFeedback>> groups(calibration.groups());
+  if (groups.size() == 1) {
+    groups[0] = std::make_unique<ErrorFeedback>(GroupMoment(calibration, 0), basis, executor);
+  } else {
+    executor.run(groups.size(), [&](std::size_t group) {
+      SerialExecutor serial;
+      ExecutorView on_this_thread(serial);
+      groups[group] =
+          std::make_unique<ErrorFeedback>(GroupMoment(calibration, group), basis, on_this_thread);
+    });
+  }
+  return groups;
+}
+#endif
+
+}  // namespace NASH_SWARM_TARGET
+}  // namespace detail
+
 /// The error feedback of every panel of a matrix.
 class PanelFeedback {
  public:
@@ -27,10 +55,10 @@ class PanelFeedback {
   PanelFeedback& operator=(const PanelFeedback&) = delete;
 
   /// Every group of rows has its own; a panel has that of the group of its middle row.
-  /// @param groups the feedback of every group of rows of `calibration`
-  PanelFeedback(std::vector<std::unique_ptr<ErrorFeedback>> groups,
-                const MatrixCalibration& calibration, std::size_t out_features)
-      : own_(std::move(groups)) {
+  /// @throws Error if the moments are those of another matrix. O(groups · in³)
+  NASH_SWARM_FUNCTION PanelFeedback(const MatrixCalibration& calibration, const InputBasis& basis,
+                                    std::size_t out_features, ExecutorView executor)
+      : own_(detail::group_feedback(calibration, basis, executor)) {
     for (const auto& feedback : own_) groups_.push_back(nullptr_if_none(*feedback));
     for (std::size_t p = 0; p < panel_count(out_features); ++p) {
       const std::size_t middle = std::min(out_features - 1, p * panel_rows + panel_rows / 2);
@@ -58,33 +86,4 @@ class PanelFeedback {
   std::vector<std::size_t> group_of_panel_;
 };
 
-inline namespace NASH_SWARM_TARGET {
-
-/// The error feedback of a matrix for the moments of its inputs.
-/// @throws Error if the moments are those of another matrix. O(groups · in³)
-NASH_SWARM_FUNCTION PanelFeedback panel_feedback(const MatrixCalibration& calibration,
-                                                 const InputBasis& basis, std::size_t out_features,
-                                                 ExecutorView executor);
-
-#if NASH_SWARM_DEFINITIONS
-NASH_SWARM_DEFINITION PanelFeedback panel_feedback(const MatrixCalibration& calibration,
-                                                   const InputBasis& basis,
-                                                   std::size_t out_features,
-                                                   ExecutorView executor) {
-  std::vector<std::unique_ptr<ErrorFeedback>> groups(calibration.groups());
-  if (groups.size() == 1) {
-    groups[0] = std::make_unique<ErrorFeedback>(GroupMoment(calibration, 0), basis, executor);
-  } else {
-    executor.run(groups.size(), [&](std::size_t group) {
-      SerialExecutor serial;
-      ExecutorView on_this_thread(serial);
-      groups[group] =
-          std::make_unique<ErrorFeedback>(GroupMoment(calibration, group), basis, on_this_thread);
-    });
-  }
-  return PanelFeedback(std::move(groups), calibration, out_features);
-}
-#endif
-
-}  // namespace NASH_SWARM_TARGET
 }  // namespace nash_swarm
