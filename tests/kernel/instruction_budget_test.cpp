@@ -32,7 +32,7 @@ struct Budget {
   double for_single_lines = instructions;  // which are asked for one by one, and twice
 };
 constexpr InstructionSet avx2 = InstructionSet::avx2;
-constexpr InstructionSet avx512 = InstructionSet::avx512;
+constexpr InstructionSet avx512 = InstructionSet::avx512vnni;
 constexpr Budget budgets[] = {
     {"b1_l4", avx2, 17.9},         {"b2_l2", avx2, 15.1},         {"b2_l4", avx2, 17.1},
     {"b3_l3", avx2, 21.3},         {"b3_l4", avx2, 25.0},         {"b4_l4", avx2, 15.3},

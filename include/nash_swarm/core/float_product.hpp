@@ -67,7 +67,7 @@ NASH_SWARM_DEFINITION void add_product(TensorView<const float, 2> a, TensorView<
     function(from_a, from_b, to, a.extent(0), b.extent(1), b.extent(0));
   };
 #if defined(NASH_SWARM_X86_REGIONS)
-  if (set == InstructionSet::avx512) return run(&detail::avx512::add_product);
+  if (set == InstructionSet::avx512vnni) return run(&detail::avx512vnni::add_product);
   if (base_set(set) == InstructionSet::avx2) return run(&detail::avx2::add_product);
 #endif
   static_cast<void>(set);

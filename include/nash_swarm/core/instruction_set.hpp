@@ -27,21 +27,25 @@
 namespace nash_swarm {
 
 /// Sets of instructions that code is compiled for beside the flags of the including file, narrow
-/// ones first. `neon_dotprod` and `avxvnni` are NEON and AVX2 with dot products of bytes. `avx512`
-/// is that of Ice Lake and Zen 4, with those and byte permutations (VNNI, VBMI, VBMI2).
-enum class InstructionSet : std::uint8_t { portable, neon, neon_dotprod, avx2, avxvnni, avx512 };
+/// ones first. `neon_dotprod` and `avxvnni` are NEON and AVX2 with dot products of bytes.
+/// `avx512vnni` is AVX-512 of Ice Lake and Zen 4, with those and byte permutations (VBMI, VBMI2).
+enum class InstructionSet : std::uint8_t {
+  portable,
+  neon,
+  neon_dotprod,
+  avx2,
+  avxvnni,
+  avx512vnni
+};
 
 struct InstructionSetName {
   InstructionSet set;
   std::string_view name;
 };
 inline constexpr InstructionSetName instruction_sets[] = {
-    {InstructionSet::portable, "portable"},
-    {InstructionSet::neon, "neon"},
-    {InstructionSet::neon_dotprod, "neon_dotprod"},
-    {InstructionSet::avx2, "avx2"},
-    {InstructionSet::avxvnni, "avxvnni"},
-    {InstructionSet::avx512, "avx512"},
+    {InstructionSet::portable, "portable"},         {InstructionSet::neon, "neon"},
+    {InstructionSet::neon_dotprod, "neon_dotprod"}, {InstructionSet::avx2, "avx2"},
+    {InstructionSet::avxvnni, "avxvnni"},           {InstructionSet::avx512vnni, "avx512vnni"},
 };
 
 /// The set whose code serves where this one has none: the same but for dot products of bytes.
@@ -93,7 +97,7 @@ inline bool is_supported(InstructionSet set) noexcept {
                     __builtin_cpu_supports("bmi") && __builtin_cpu_supports("popcnt");
   if (set == InstructionSet::avx2) return avx2;
   if (set == InstructionSet::avxvnni) return avx2 && detail::has_avxvnni();
-  if (set == InstructionSet::avx512) {
+  if (set == InstructionSet::avx512vnni) {
     return avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
            __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
            __builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512vbmi2") &&

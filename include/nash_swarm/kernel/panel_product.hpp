@@ -75,8 +75,8 @@ using nash_swarm::portable::token_tile;
 #include <nash_swarm/kernel/avx2/vocabulary.inc>
 #include <nash_swarm/kernel/products.inc>
 #include <nash_swarm/core/region_end.inc>
-#include <nash_swarm/core/region_avx512.inc>
-#include <nash_swarm/kernel/avx512/vocabulary.inc>
+#include <nash_swarm/core/region_avx512vnni.inc>
+#include <nash_swarm/kernel/avx512vnni/vocabulary.inc>
 #include <nash_swarm/kernel/products.inc>
 #include <nash_swarm/core/region_end.inc>
 #elif defined(NASH_SWARM_NEON)
@@ -111,7 +111,7 @@ PanelProduct panel_product_for(InstructionSet set, LineFetch fetch = line_fetch(
 template <LineFetch fetch, class List>
 PanelProduct panel_product_of(InstructionSet set) noexcept {
 #if defined(NASH_SWARM_X86_REGIONS)
-  if (set == InstructionSet::avx512) return &products::avx512::multiply_panels<List, fetch>;
+  if (set == InstructionSet::avx512vnni) return &products::avx512vnni::multiply_panels<List, fetch>;
   if (set == InstructionSet::avxvnni) return &products::avxvnni::multiply_panels<List, fetch>;
   if (set == InstructionSet::avx2) return &products::avx2::multiply_panels<List, fetch>;
 #elif defined(NASH_SWARM_NEON)

@@ -39,7 +39,7 @@ NASH_SWARM_FUNCTION auto spread_function_for(InstructionSet set) noexcept
 NASH_SWARM_DEFINITION auto spread_function_for(InstructionSet set) noexcept
     -> void (*)(const ErrorSpread&) noexcept {
 #if defined(NASH_SWARM_X86_REGIONS)
-  if (set == InstructionSet::avx512) return &avx512::spread_errors;
+  if (set == InstructionSet::avx512vnni) return &avx512vnni::spread_errors;
   if (base_set(set) == InstructionSet::avx2) return &avx2::spread_errors;
 #endif
   static_cast<void>(set);

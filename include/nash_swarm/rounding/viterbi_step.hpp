@@ -112,7 +112,7 @@ inline std::uint8_t viterbi_step(const ViterbiStep& step) noexcept {
 #include <nash_swarm/rounding/viterbi_step.inc>
 #undef NASH_SWARM_NARROWER
 #include <nash_swarm/core/region_end.inc>
-#include <nash_swarm/core/region_avx512.inc>
+#include <nash_swarm/core/region_avx512vnni.inc>
 #define NASH_SWARM_NARROWER avx2
 #include <nash_swarm/rounding/viterbi_step.inc>
 #undef NASH_SWARM_NARROWER
@@ -139,7 +139,8 @@ NASH_SWARM_FUNCTION ViterbiFunctions viterbi_functions_for(InstructionSet set) n
 #if NASH_SWARM_DEFINITIONS
 NASH_SWARM_DEFINITION ViterbiFunctions viterbi_functions_for(InstructionSet set) noexcept {
 #if defined(NASH_SWARM_X86_REGIONS)
-  if (set == InstructionSet::avx512) return {&avx512::price_gaps, &avx512::viterbi_step};
+  if (set == InstructionSet::avx512vnni)
+    return {&avx512vnni::price_gaps, &avx512vnni::viterbi_step};
   if (base_set(set) == InstructionSet::avx2) return {&avx2::price_gaps, &avx2::viterbi_step};
 #elif defined(NASH_SWARM_NEON)
   if (base_set(set) == InstructionSet::neon) return {&neon::price_gaps, &neon::viterbi_step};
