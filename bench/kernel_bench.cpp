@@ -264,6 +264,7 @@ bool take_pages(int& argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  bench::use_widest_openblas_kernels(argv);
   if (!take_pages(argc, argv)) return 2;
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;

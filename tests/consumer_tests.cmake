@@ -35,8 +35,12 @@ nash_swarm_add_labelled_test(
 nash_swarm_add_labelled_test(
   archive ${CMAKE_COMMAND} -E chdir ${PROJECT_SOURCE_DIR} ${CMAKE_COMMAND} -E tar czf ${archive} --
           CMakeLists.txt cmake include)
+# FetchContent would keep what it has unpacked from an older archive.
+nash_swarm_add_labelled_test(
+  forget_archive ${CMAKE_COMMAND} -E rm -rf
+                 ${CMAKE_CURRENT_BINARY_DIR}/consumer_fetch_content_archive)
 set_tests_properties(
-  consumer.install consumer.install_single_header consumer.archive
+  consumer.install consumer.install_single_header consumer.archive consumer.forget_archive
   PROPERTIES FIXTURES_SETUP nash_swarm_to_take)
 
 # Adds a test of something that takes the library.

@@ -2,9 +2,11 @@
 #include "kernel/rivals.hpp"
 
 #include <cblas.h>
+#include <unistd.h>
 
 #include <Eigen/Core>
 #include <array>
+#include <cstdlib>
 #include <cstring>
 
 namespace bench {
@@ -48,6 +50,17 @@ constexpr std::array products{FloatProduct{"openblas", &openblas}, FloatProduct{
 std::span<const FloatProduct> float_products() {
   openblas_set_num_threads(1);  // threads are the caller's
   return products;
+}
+
+void use_widest_openblas_kernels(char** arguments) {
+  const char* const kernels =
+      __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") ? "SkylakeX"
+      : __builtin_cpu_supports("avx2")                                         ? "Haswell"
+                                                                               : nullptr;
+  constexpr const char* variable = "OPENBLAS_CORETYPE";  // read when the library is loaded
+  if (kernels == nullptr || std::getenv(variable) != nullptr) return;
+  setenv(variable, kernels, 1);
+  execv("/proc/self/exe", arguments);
 }
 
 std::string openblas_description() { return openblas_get_config(); }

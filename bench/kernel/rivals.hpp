@@ -19,6 +19,11 @@ struct FloatProduct {
 /// OpenBLAS and Eigen, the latter compiled for all that this machine has.
 std::span<const FloatProduct> float_products();
 
+/// Starts the program anew with the kernels of OpenBLAS that suit the machine, since a processor
+/// younger than the library would get those of the oldest one, five times as slow. Does nothing if
+/// OPENBLAS_CORETYPE already names some.
+void use_widest_openblas_kernels(char** arguments);
+
 /// What libraries and machine say of themselves.
 std::string openblas_description();
 std::string eigen_description();

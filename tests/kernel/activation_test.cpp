@@ -42,12 +42,20 @@ std::size_t scale_count(const Activations& x) {
 }
 
 bool equal_rows(const Activations& a, const Activations& b, std::size_t row) {
-  const auto inputs_a = a.lane_inputs(row, 0);
-  const auto inputs_b = b.lane_inputs(row, 0);
-  return std::memcmp(inputs_a.lanes, inputs_b.lanes, a.channels()) == 0 &&
-         std::memcmp(inputs_a.pairs, inputs_b.pairs, 2 * a.channels()) == 0 &&
-         std::memcmp(a.block_sums(row), b.block_sums(row), a.channels() / 64 * 4) == 0 &&
-         std::memcmp(a.scales(row), b.scales(row), scale_count(a) * sizeof(float)) == 0;
+  for (std::size_t channel = 0; channel < a.channels(); ++channel) {
+    if (a.code(row, channel) != b.code(row, channel)) return false;
+  }
+  for (std::size_t block = 0; block < a.channels() / 64; ++block) {
+    if (a.block_sum(row, block) != b.block_sum(row, block)) return false;
+  }
+  for (std::size_t i = 0; i < scale_count(a); ++i) {
+    const float own[] = {a.scale(row, i), b.scale(row, i)};
+    if (std::memcmp(&own[0], &own[1], sizeof own[0]) != 0) return false;
+  }
+  const std::int8_t* pairs_a = a.group(row).pairs;
+  const std::int8_t* pairs_b = b.group(row).pairs;
+  return pairs_a == nullptr || pairs_b == nullptr ||
+         std::memcmp(pairs_a, pairs_b, 2 * a.channels()) == 0;
 }
 
 bool equal_tokens(const Activations& a, const Activations& b, std::size_t token) {
@@ -97,10 +105,9 @@ TEST_CASE("activation: every value is within half a step of the rotated input") 
           exact += static_cast<double>(x[t * map.rows + i]) * map.at(i, j);
         }
         const double step =
-            static_cast<double>(activations.scales(t)[j / activations.scale_block()]);
+            static_cast<double>(activations.scale(t, j / activations.scale_block()));
         wrong += std::fabs(values.at(t, j) - exact) <= 0.5001 * step ? 0 : 1;
-        const double fine_step =
-            static_cast<double>(wide.scales(2 * t + 1)[j / wide.scale_block()]);
+        const double fine_step = static_cast<double>(wide.scale(2 * t + 1, j / wide.scale_block()));
         CHECK(fine_step == doctest::Approx(step / 255));
         wide_wrong += std::fabs(wide_values.at(t, j) - exact) <= 0.51 * fine_step ? 0 : 1;
       }
@@ -110,26 +117,45 @@ TEST_CASE("activation: every value is within half a step of the rotated input") 
   }
 }
 
-TEST_CASE("activation: codes lie by lanes and by pairs of tiles, with their sums") {
-  const auto basis = support::make_basis(256, 128, true);
-  const std::size_t tokens = 3;
-  const Activations x = quantize(*basis, random_inputs(1, tokens * 256, 8));
-  int wrong = 0;
-  for (std::size_t t = 0; t < tokens; ++t) {
-    const std::int8_t* lanes = x.lane_inputs(t, 64).lanes;
-    const std::int8_t* pairs = x.lane_inputs(t, 64).pairs;
-    int sum = 0;
-    for (std::size_t k = 0; k < 64; ++k) {
-      const std::int8_t code = x.code(t, 64 + k);
-      sum += code;
-      wrong += lanes[k / 32 * 32 + k % 8 * 4 + k / 8 % 4] == code ? 0 : 1;
-      for (std::size_t copy = 0; copy < 2; ++copy) {
-        wrong += pairs[k / 16 * 32 + k % 8 * 4 + k / 8 % 2 * 2 + copy] == code ? 0 : 1;
-      }
-    }
-    wrong += x.block_sums(t)[1] == sum ? 0 : 1;
+/// The code of an input in a basis that is not rotated and has one scale for 64 channels.
+int code_of(const std::vector<float>& x, std::size_t channel) {
+  float largest = 0.0f;
+  for (std::size_t k = 0; k < 64; ++k) {
+    largest = std::max(largest, std::fabs(x[channel / 64 * 64 + k]));
   }
-  CHECK(wrong == 0);
+  return static_cast<int>(std::nearbyint(x[channel] * (127.0f / largest)));
+}
+
+TEST_CASE("activation: codes lie by lanes, 16 rows side by side, and by pairs of tiles if alone") {
+  const auto basis = support::make_basis(256, 0, false);
+  REQUIRE(basis->scale_block() == 64);
+  for (const std::size_t tokens : {1u, 2u, 3u, 16u, 17u, 35u}) {
+    CAPTURE(tokens);
+    const std::vector<float> inputs = random_inputs(1, tokens * 256, 8);
+    const Activations x = quantize(*basis, inputs);
+    int wrong = 0;
+    for (std::size_t t = 0; t < tokens; ++t) {
+      const auto group = x.group(t);
+      wrong += group.rows == std::min<std::size_t>(16, tokens - t / 16 * 16) ? 0 : 1;
+      wrong += (group.pairs != nullptr) == (group.rows == 1) ? 0 : 1;
+      wrong += group.block_sums[1 * group.rows + t % 16] == x.block_sum(t, 1) ? 0 : 1;
+      wrong += group.scales[1 * group.rows + t % 16] == x.scale(t, 1) ? 0 : 1;
+      int sum = 0;
+      for (std::size_t k = 64; k < 128; ++k) {
+        const float exact = inputs[t * 256 + k] / x.scale(t, 1);
+        const int code = x.code(t, k);
+        sum += code;
+        wrong += std::fabs(exact - static_cast<float>(code)) < 0.501f ? 0 : 1;
+        const std::size_t vector = k / 32 * 8 + k % 8;
+        wrong += group.lanes[(vector * group.rows + t % 16) * 4 + k / 8 % 4] == code ? 0 : 1;
+        for (std::size_t copy = 0; group.rows == 1 && copy < 2; ++copy) {
+          wrong += group.pairs[k / 16 * 32 + k % 8 * 4 + k / 8 % 2 * 2 + copy] == code ? 0 : 1;
+        }
+      }
+      wrong += x.block_sum(t, 1) == sum ? 0 : 1;
+    }
+    CHECK(wrong == 0);
+  }
 }
 
 TEST_CASE("activation: every instruction set gives the same bits") {
@@ -140,13 +166,19 @@ TEST_CASE("activation: every instruction set gives the same bits") {
     x[2 * 1000 + 999] = std::numeric_limits<float>::quiet_NaN();
     std::fill_n(x.begin() + 3 * 1000, 1000, 0.0f);
     const TensorView<const float, 2> view{x.data(), {6, 1000}};
+    const TensorView<const float, 2> first{x.data(), {1, 1000}};
     for (const auto bits : {ActivationBits::eight, ActivationBits::sixteen}) {
       const Activations expected =
           quantize_activations(*basis, view, serial, bits, nash_swarm::InstructionSet::portable);
+      const Activations expected_alone =
+          quantize_activations(*basis, first, serial, bits, nash_swarm::InstructionSet::portable);
       for (const nash_swarm::InstructionSet set : support::supported_instruction_sets()) {
         CAPTURE(static_cast<int>(set));
         const Activations same = quantize_activations(*basis, view, serial, bits, set);
         for (std::size_t t = 0; t < 6; ++t) CHECK(equal_tokens(same, expected, t));
+        const Activations alone = quantize_activations(*basis, first, serial, bits, set);
+        CHECK(equal_tokens(alone, expected_alone, 0));
+        CHECK(equal_tokens(alone, expected, 0));
       }
     }
   }
@@ -222,7 +254,7 @@ TEST_CASE("activation: halves go to the even code") {
       {2.5f, 2},     {-2.5f, -2}, {126.5f, 126}, {0.25f, 0}, {-125.75f, -126}};
   for (std::size_t i = 0; i < examples.size(); ++i) x[i] = examples[i].first;
   const Activations activations = quantize(basis, x);
-  CHECK(activations.scales(0)[0] == 1.0f);
+  CHECK(activations.scale(0, 0) == 1.0f);
   for (std::size_t i = 0; i < examples.size(); ++i) {
     CHECK(int{activations.code(0, i)} == examples[i].second);
   }
@@ -234,9 +266,9 @@ TEST_CASE("activation: blocks have scales of their own") {
   x[10] = 127.0f;
   x[70] = -254.0f;
   const Activations activations = quantize(basis, x);
-  CHECK(activations.scales(0)[0] == 1.0f);
-  CHECK(activations.scales(0)[1] == 2.0f);
-  CHECK(activations.scales(0)[2] == 0.0f);
+  CHECK(activations.scale(0, 0) == 1.0f);
+  CHECK(activations.scale(0, 1) == 2.0f);
+  CHECK(activations.scale(0, 2) == 0.0f);
   CHECK(int{activations.code(0, 70)} == -127);
 }
 
@@ -252,7 +284,7 @@ TEST_CASE("activation: a token that is not finite has NaN scales and disturbs no
       const Activations x = quantize(*basis, bad, bits);
       const Activations expected = quantize(*basis, good, bits);
       const std::size_t rows = x.rows_per_token();
-      for (std::size_t row = rows; row < 4 * rows; ++row) CHECK(std::isnan(x.scales(row)[0]));
+      for (std::size_t row = rows; row < 4 * rows; ++row) CHECK(std::isnan(x.scale(row, 0)));
       CHECK(equal_tokens(x, expected, 0));
       CHECK(equal_tokens(x, expected, 4));
     }
@@ -267,10 +299,10 @@ TEST_CASE("activation: zero and denormal tokens become zero or stay close") {
   for (std::size_t k = 0; k < 64; ++k) x[3 * 64 + k] = 1e-30f * static_cast<float>(k);
   const Activations activations = quantize(*basis, x);
   for (std::size_t token = 0; token < 3; ++token) {
-    CHECK(activations.scales(token)[0] == 0.0f);
+    CHECK(activations.scale(token, 0) == 0.0f);
     CHECK(zero_codes(activations, token) == 64);
   }
-  CHECK(activations.scales(3)[0] > 0.0f);
+  CHECK(activations.scale(3, 0) > 0.0f);
   CHECK(zero_codes(activations, 3) < 64);
 }
 
@@ -319,19 +351,22 @@ TEST_CASE("activation: sizes that overflow are refused") {
   const std::size_t most = ~std::size_t{0} / 3 / 128;
   CHECK_THROWS_AS(nash_swarm::Activations(most, *basis, ActivationBits::sixteen),
                   nash_swarm::Error);
-  // Codes in two orders, sums and scales take 200 bytes a token.
+  // Codes, sums and scales take 72 bytes a token, and a token that is alone 128 more.
   const auto narrow = support::make_basis(64, 0, false);
-  CHECK_THROWS_WITH_AS(nash_swarm::Activations(std::size_t{1} << 56, *narrow),
-                       "activations: 72057594037927936 tokens of 64 channels overflow",
+  CHECK_THROWS_WITH_AS(nash_swarm::Activations(std::size_t{1} << 57, *narrow),
+                       "activations: 144115188075855872 tokens of 64 channels overflow",
                        nash_swarm::Error);
-  const std::size_t fitting = (std::size_t{1} << 63) / 200;
+  const std::size_t fitting = ((std::size_t{1} << 63) - 129) / 72;
   const auto bytes = [&](std::size_t tokens, ActivationBits bits) {
     return nash_swarm::Activations::bytes_of(tokens, *narrow, bits);
   };
   REQUIRE(bytes(fitting, ActivationBits::eight));
-  CHECK(*bytes(fitting, ActivationBits::eight) == fitting * 200);
+  CHECK(*bytes(fitting, ActivationBits::eight) == fitting * 72 + (fitting % 16 == 1 ? 128 : 0));
+  CHECK(*bytes(1, ActivationBits::eight) == 200);
+  CHECK(*bytes(33, ActivationBits::eight) == 33 * 72 + 128);
+  CHECK(*bytes(1, ActivationBits::sixteen) == 144);
   CHECK(!bytes(fitting + 1, ActivationBits::eight));
   REQUIRE(bytes(fitting / 2, ActivationBits::sixteen));
-  CHECK(*bytes(fitting / 2, ActivationBits::sixteen) == fitting / 2 * 400);
+  CHECK(*bytes(fitting / 2, ActivationBits::sixteen) == fitting / 2 * 144);
   CHECK(!bytes(fitting / 2 + 1, ActivationBits::sixteen));
 }

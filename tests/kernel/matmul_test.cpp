@@ -197,11 +197,12 @@ TEST_CASE("matmul: the float product is within the bound of rounded activations"
         const Row y = multiply(matrix, steps, tokens, serial);
         int wrong = 0;
         for (std::size_t t = 0; t < tokens; ++t) {
-          const float* step = steps.scales((t + 1) * steps.rows_per_token() - 1);
+          const std::size_t finest_row = (t + 1) * steps.rows_per_token() - 1;
           for (std::size_t row = 0; row < shape.out; ++row) {
             double bound = 1e-6 * exact.magnitudes.at(t, row);
             for (std::size_t k = 0; k < weights.columns; ++k) {
-              bound += 0.51 * static_cast<double>(step[k / steps.scale_block()]) *
+              bound += 0.51 *
+                       static_cast<double>(steps.scale(finest_row, k / steps.scale_block())) *
                        std::fabs(weights.at(row, k));
             }
             const double error =
@@ -378,7 +379,7 @@ TEST_CASE("matmul: the largest integer sums do not overflow") {
   Row input(256);
   input[0] = -basis->signs()[0];  // −1 in every channel of the basis
   Activations x = quantize_activations(*basis, rows_of(input, 256), serial);
-  x.scales(0)[0] = 1.0f;
+  x.scale(0, 0) = 1.0f;
   CHECK(x.code(0, 255) == -127);
   CHECK(multiply(matrix, x, 1, serial) == Row(16, 8.0f * 127.0f * 256.0f));
 }

@@ -61,7 +61,7 @@ Row exact_product(const PackedMatrix& matrix, const Activations& x) {
         if ((b + 1) % blocks_per_scale != 0 && format.id == format_of(matrix, panel, b + 1).id) {
           continue;
         }
-        const float scale = x.scales(t)[b / blocks_per_scale] * format.unit;
+        const float scale = x.scale(t, b / blocks_per_scale) * format.unit;
         total += static_cast<double>(scale) * static_cast<double>(static_cast<float>(sum));
         sum = 0;
       }

@@ -223,7 +223,7 @@ inline Dense activation_values(const nash_swarm::Activations& x) {
   for (std::size_t row = 0; row < x.tokens() * x.rows_per_token(); ++row) {
     for (std::size_t k = 0; k < x.channels(); ++k) {
       values.at(row / x.rows_per_token(), k) +=
-          static_cast<double>(x.scales(row)[k / x.scale_block()]) *
+          static_cast<double>(x.scale(row, k / x.scale_block())) *
           static_cast<double>(x.code(row, k));
     }
   }

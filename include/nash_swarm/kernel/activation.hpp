@@ -23,10 +23,13 @@ namespace nash_swarm {
 /// Width of activations.
 enum class ActivationBits : std::uint8_t { eight, sixteen };
 
-/// A row of codes for the kernels, from a block on: by lanes, and by pairs of tiles.
-struct LaneInputs {
-  const std::int8_t* lanes;
-  const std::int8_t* pairs;
+/// Up to 16 rows of codes as kernels read them, side by side.
+struct RowGroup {
+  std::size_t rows;
+  const std::int8_t* lanes;        // [vectors of lanes][rows][4]
+  const std::int8_t* pairs;        // of a single row: [pairs of tiles][32]
+  const std::int32_t* block_sums;  // [blocks][rows]
+  const float* scales;             // [scale blocks][rows]
 };
 
 /// Inputs of matrices, brought into an input basis and rounded, ready to be multiplied by every
@@ -37,11 +40,15 @@ struct LaneInputs {
 /// codes are the digits of an integer (see `detail::Digit`), the second scale the first / 255.
 /// Codes are −127 … 127. A token with NaN or infinity has NaN scales, so that its outputs are NaN.
 ///
-/// Codes are kept in the two orders that kernels read: `lane_codes`, four channels that share the
-/// lanes of a vector together (see `lane_channel`), and `pair_codes`, for channels k of two
-/// neighbouring tiles k, k, k + 8, k + 8.
+/// Codes are kept as kernels read them: four channels that share the lanes of a vector together
+/// (see `lane_channel`), and those of 16 rows side by side, so that they fill a cache line. A row
+/// that is left alone has its codes by pairs as well: for channels k of two neighbouring tiles k,
+/// k, k + 8, k + 8.
 class Activations {
  public:
+  /// Rows of codes that lie side by side, but for the last.
+  static constexpr std::size_t group_rows = 16;
+
   /// @throws Error if the bytes of so many tokens overflow
   Activations(std::size_t tokens, const InputBasis& basis,
               ActivationBits bits = ActivationBits::eight)
@@ -59,53 +66,61 @@ class Activations {
   static Result<std::size_t> bytes_of(std::size_t tokens, const InputBasis& basis,
                                       ActivationBits bits) {
     const std::size_t channels = basis.padded_features();
+    const std::size_t rows_per_token = bits == ActivationBits::eight ? 1 : 2;
     const std::size_t token_bytes =
-        (bits == ActivationBits::eight ? 1 : 2) *
-        (3 * channels + channels / block_channels * sizeof(std::int32_t) +
-         channels / basis.scale_block() * sizeof(float));
+        rows_per_token * (channels + channels / block_channels * sizeof(std::int32_t) +
+                          channels / basis.scale_block() * sizeof(float));
     // As many as fit a pointer difference.
-    if (tokens > std::numeric_limits<std::size_t>::max() / 2 / token_bytes) {
+    const std::size_t most = std::numeric_limits<std::size_t>::max() / 2 - 2 * channels;
+    if (tokens > most / token_bytes) {
       return Error("activations", std::to_string(tokens) + " tokens of " +
                                       std::to_string(channels) + " channels overflow");
     }
-    return tokens * token_bytes;
+    return tokens * token_bytes + pair_bytes(tokens * rows_per_token, channels);
   }
 
   std::size_t tokens() const noexcept { return tokens_; }
   /// Rows of codes: one or two.
   std::size_t rows_per_token() const noexcept { return rows_per_token_; }
+  std::size_t rows() const noexcept { return tokens_ * rows_per_token_; }
   std::size_t channels() const noexcept { return channels_; }
   /// Channels that share a scale.
   std::size_t scale_block() const noexcept { return block_; }
   /// Of the basis that the inputs are in.
   std::uint64_t basis_fingerprint() const noexcept { return basis_fingerprint_; }
   std::int8_t code(std::size_t row, std::size_t channel) const noexcept {
+    const RowGroup own = group(row);
     const std::size_t vector = channel / 32 * 8 + channel % 8;
-    return lane_codes(row)[4 * vector + channel % 32 / 8];
+    return own.lanes[4 * (own.rows * vector + row % group_rows) + channel % 32 / 8];
   }
-  const std::int8_t* lane_codes(std::size_t row) const noexcept {
-    return at<std::int8_t>(0) + row * channels_;
+  /// The sum of the codes of a block of 64 channels.
+  std::int32_t block_sum(std::size_t row, std::size_t block) const noexcept {
+    const RowGroup own = group(row);
+    return own.block_sums[block * own.rows + row % group_rows];
   }
-  /// Sums of the codes of blocks of 64 channels.
-  const std::int32_t* block_sums(std::size_t row) const noexcept {
-    return at<std::int32_t>(sums_place()) + row * (channels_ / block_channels);
+  float scale(std::size_t row, std::size_t scale_block) const noexcept {
+    return at<float>(scales_place())[scale_index(row, scale_block)];
   }
-  /// The codes of a row from a channel on that begins a block of 64.
-  LaneInputs lane_inputs(std::size_t row, std::size_t channel) const noexcept {
-    const std::size_t first = row * channels_ + channel;
-    return {at<std::int8_t>(0) + first, at<std::int8_t>(pairs_place()) + 2 * first};
+  float& scale(std::size_t row, std::size_t scale_block) noexcept {
+    return at<float>(scales_place())[scale_index(row, scale_block)];
+  }
+  /// The rows that lie beside a row, itself among them.
+  RowGroup group(std::size_t row) const noexcept {
+    const std::size_t first = first_of_group(row);
+    const std::size_t size = group_size(first);
+    return {size, at<std::int8_t>(first * channels_),
+            size == 1 ? at<std::int8_t>(pairs_place()) : nullptr,
+            at<std::int32_t>(sums_place()) + first * (channels_ / block_channels),
+            at<float>(scales_place()) + first * scales_per_row_};
   }
   /// Where these codes and their sums are written.
   detail::CodePlace code_place(std::size_t row, std::size_t channel) noexcept {
-    const std::size_t first = row * channels_ + channel;
-    return {at<std::int8_t>(0) + first, at<std::int8_t>(pairs_place()) + 2 * first,
-            at<std::int32_t>(sums_place()) + first / block_channels};
-  }
-  float* scales(std::size_t row) noexcept {
-    return at<float>(scales_place()) + row * scales_per_row_;
-  }
-  const float* scales(std::size_t row) const noexcept {
-    return at<float>(scales_place()) + row * scales_per_row_;
+    const std::size_t first = first_of_group(row);
+    const std::size_t size = group_size(first);
+    const std::size_t sum = first * (channels_ / block_channels) + (row - first);
+    return {size, at<std::int8_t>(first * channels_ + 4 * (row - first) + size * channel),
+            size == 1 ? at<std::int8_t>(pairs_place()) + 2 * channel : nullptr,
+            at<std::int32_t>(sums_place()) + sum + size * (channel / block_channels)};
   }
 
  private:
@@ -119,12 +134,27 @@ class Activations {
         basis_fingerprint_(basis.fingerprint()),
         memory_(bytes) {}
 
+  static std::size_t first_of_group(std::size_t row) noexcept {
+    return row / group_rows * group_rows;
+  }
+  std::size_t group_size(std::size_t first) const noexcept {
+    return std::min(group_rows, rows() - first);
+  }
+  std::size_t scale_index(std::size_t row, std::size_t scale_block) const noexcept {
+    const std::size_t first = first_of_group(row);
+    return first * scales_per_row_ + scale_block * group_size(first) + (row - first);
+  }
+  /// Bytes of the codes by pairs of a row that is left alone.
+  static std::size_t pair_bytes(std::size_t rows, std::size_t channels) noexcept {
+    return rows % group_rows == 1 ? 2 * channels : 0;
+  }
+
   // Lane codes, pair codes, sums and scales follow one another in one allocation: several would
   // take a fifth of the time of a token of 768 channels.
-  std::size_t pairs_place() const noexcept { return tokens_ * rows_per_token_ * channels_; }
-  std::size_t sums_place() const noexcept { return 3 * pairs_place(); }
+  std::size_t pairs_place() const noexcept { return rows() * channels_; }
+  std::size_t sums_place() const noexcept { return pairs_place() + pair_bytes(rows(), channels_); }
   std::size_t scales_place() const noexcept {
-    return sums_place() + pairs_place() / block_channels * sizeof(std::int32_t);
+    return sums_place() + rows() * (channels_ / block_channels) * sizeof(std::int32_t);
   }
   template <class T>
   T* at(std::size_t place) noexcept {
@@ -179,10 +209,10 @@ inline void quantize_token(const InputBasis& basis, const float* source, std::si
     const BlockScale own = scale_block(rounding, most_integer, values, size);
     const auto round = has_two_digits ? rounding.high_digits : rounding.codes;
     round(values, own.factor, size, x.code_place(row, block * size));
-    x.scales(row)[block] = own.scale * basis.rotation_scale();
+    x.scale(row, block) = own.scale * basis.rotation_scale();
     if (!has_two_digits) continue;
     rounding.low_digits(values, own.factor, size, x.code_place(row + 1, block * size));
-    x.scales(row + 1)[block] = x.scales(row)[block] / digit_base;
+    x.scale(row + 1, block) = x.scale(row, block) / digit_base;
   }
 }
 
@@ -211,7 +241,8 @@ Result<Activations> try_quantize_activations(const InputBasis& basis, TensorView
   if (!activations) return activations;
   const detail::Rotation rotation = detail::rotation_for(*usable);
   const detail::ActivationRounding& rounding = detail::activation_rounding_for(*usable);
-  constexpr std::size_t tokens_per_task = 8;
+  // Codes of a group lie in the same cache lines.
+  const std::size_t tokens_per_task = Activations::group_rows / activations->rows_per_token();
   executor.run((x.extent(0) + tokens_per_task - 1) / tokens_per_task, [&](std::size_t task) {
     const std::size_t last = std::min(x.extent(0), (task + 1) * tokens_per_task);
     for (std::size_t token = task * tokens_per_task; token < last; ++token) {

@@ -26,10 +26,11 @@ inline constexpr int most_code = 127;
 enum class Digit { only, high, low };
 inline constexpr int digit_base = 2 * most_code + 1;
 
-/// Where the codes of consecutive channels go, from a block of 64 channels on.
+/// Where the codes of consecutive channels of a row go, from a block of 64 channels on.
 struct CodePlace {
-  std::int8_t* lanes;
-  std::int8_t* pairs;
+  std::size_t rows;    // that lie side by side
+  std::int8_t* lanes;  // four codes, then those of the other rows
+  std::int8_t* pairs;  // nullptr unless the row is alone
   std::int32_t* sum;
 };
 

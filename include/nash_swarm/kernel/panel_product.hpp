@@ -33,16 +33,23 @@ using nash_swarm::portable::PanelTile;
 
 #if NASH_SWARM_DEFINITIONS
 
-/// What kernels read of a row of codes.
+/// The codes of a row that is alone, by lanes and by pairs of tiles.
+struct LaneInputs {
+  const std::int8_t* lanes;
+  const std::int8_t* pairs;
+};
+
+/// What kernels read of a row of codes that is alone.
 struct RowInputs {
-  LaneInputs codes;
+  const std::int8_t* lanes;
+  const std::int8_t* pairs;
   const std::int32_t* block_sums;
   const float* scales;
   std::size_t blocks_per_scale;
 
   /// The codes from a block on.
   LaneInputs from(std::size_t block) const noexcept {
-    return {codes.lanes + block * block_channels, codes.pairs + 2 * block * block_channels};
+    return {lanes + block * block_channels, pairs + 2 * block * block_channels};
   }
   /// The sum of the codes of one to four blocks. (As a loop its end would be guessed wrong.)
   std::int32_t sum(std::size_t first, std::size_t count) const noexcept {

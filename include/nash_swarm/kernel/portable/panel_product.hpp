@@ -45,9 +45,8 @@ inline void multiply_block(const BlockValues& weights, const Activations& x, std
                            std::size_t tokens, std::size_t channel,
                            std::int32_t (*sums)[panel_rows]) noexcept {
   for (std::size_t t = 0; t < tokens; ++t) {
-    const std::int8_t* lanes = x.lane_inputs(first_token + t, channel).lanes;
     alignas(64) std::int16_t wide[block_channels];
-    for (std::size_t i = 0; i < block_channels; ++i) wide[lane_channel(i / 4, i % 4)] = lanes[i];
+    for (std::size_t k = 0; k < block_channels; ++k) wide[k] = x.code(first_token + t, channel + k);
     for (std::size_t row = 0; row < panel_rows; ++row) {
       std::int32_t sum = 0;
       for (std::size_t k = 0; k < block_channels; ++k) sum += weights.at[row][k] * wide[k];
@@ -61,7 +60,7 @@ inline void flush_sums(const Activations& x, std::size_t first_token, std::size_
                        std::size_t scale_index, float unit, std::int32_t (*sums)[panel_rows],
                        double (*totals)[panel_rows]) noexcept {
   for (std::size_t t = 0; t < tokens; ++t) {
-    const double scale = static_cast<double>(x.scales(first_token + t)[scale_index] * unit);
+    const double scale = static_cast<double>(x.scale(first_token + t, scale_index) * unit);
     for (std::size_t row = 0; row < panel_rows; ++row) {
       totals[t][row] += scale * static_cast<double>(static_cast<float>(sums[t][row]));
       sums[t][row] = 0;
