@@ -53,10 +53,13 @@ std::span<const FloatProduct> float_products() {
 }
 
 void use_widest_openblas_kernels(char** arguments) {
-  const char* const kernels =
-      __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") ? "SkylakeX"
-      : __builtin_cpu_supports("avx2")                                         ? "Haswell"
-                                                                               : nullptr;
+#if defined(__AVX512BW__) && defined(__AVX512VL__)
+  constexpr const char* kernels = "SkylakeX";
+#elif defined(__AVX2__)
+  constexpr const char* kernels = "Haswell";
+#else
+  constexpr const char* kernels = nullptr;  // the library's choice
+#endif
   constexpr const char* variable = "OPENBLAS_CORETYPE";  // read when the library is loaded
   if (kernels == nullptr || std::getenv(variable) != nullptr) return;
   setenv(variable, kernels, 1);

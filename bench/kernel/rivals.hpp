@@ -20,7 +20,7 @@ struct FloatProduct {
 std::span<const FloatProduct> float_products();
 
 /// Starts the program anew with the kernels of OpenBLAS that suit the machine, since a processor
-/// younger than the library would get those of the oldest one, five times as slow. Does nothing if
+/// younger than the library would get those of the oldest one, four times as slow. Does nothing if
 /// OPENBLAS_CORETYPE already names some.
 void use_widest_openblas_kernels(char** arguments);
 

@@ -117,15 +117,6 @@ TEST_CASE("activation: every value is within half a step of the rotated input") 
   }
 }
 
-/// The code of an input in a basis that is not rotated and has one scale for 64 channels.
-int code_of(const std::vector<float>& x, std::size_t channel) {
-  float largest = 0.0f;
-  for (std::size_t k = 0; k < 64; ++k) {
-    largest = std::max(largest, std::fabs(x[channel / 64 * 64 + k]));
-  }
-  return static_cast<int>(std::nearbyint(x[channel] * (127.0f / largest)));
-}
-
 TEST_CASE("activation: codes lie by lanes, 16 rows side by side, and by pairs of tiles if alone") {
   const auto basis = support::make_basis(256, 0, false);
   REQUIRE(basis->scale_block() == 64);

@@ -30,6 +30,11 @@ struct RowGroup {
   const std::int8_t* pairs;        // of a single row: [pairs of tiles][32]
   const std::int32_t* block_sums;  // [blocks][rows]
   const float* scales;             // [scale blocks][rows]
+
+  /// The same from one of its rows on.
+  RowGroup from(std::size_t row) const noexcept {
+    return {rows, lanes + 4 * row, pairs, block_sums + row, scales + row};
+  }
 };
 
 /// Inputs of matrices, brought into an input basis and rounded, ready to be multiplied by every
@@ -89,14 +94,14 @@ class Activations {
   /// Of the basis that the inputs are in.
   std::uint64_t basis_fingerprint() const noexcept { return basis_fingerprint_; }
   std::int8_t code(std::size_t row, std::size_t channel) const noexcept {
-    const RowGroup own = group(row);
+    const RowGroup own = group_from(row);
     const std::size_t vector = channel / 32 * 8 + channel % 8;
-    return own.lanes[4 * (own.rows * vector + row % group_rows) + channel % 32 / 8];
+    return own.lanes[4 * own.rows * vector + channel % 32 / 8];
   }
   /// The sum of the codes of a block of 64 channels.
   std::int32_t block_sum(std::size_t row, std::size_t block) const noexcept {
-    const RowGroup own = group(row);
-    return own.block_sums[block * own.rows + row % group_rows];
+    const RowGroup own = group_from(row);
+    return own.block_sums[block * own.rows];
   }
   float scale(std::size_t row, std::size_t scale_block) const noexcept {
     return at<float>(scales_place())[scale_index(row, scale_block)];
@@ -113,6 +118,8 @@ class Activations {
             at<std::int32_t>(sums_place()) + first * (channels_ / block_channels),
             at<float>(scales_place()) + first * scales_per_row_};
   }
+  /// The same from that row on.
+  RowGroup group_from(std::size_t row) const noexcept { return group(row).from(row % group_rows); }
   /// Where these codes and their sums are written.
   detail::CodePlace code_place(std::size_t row, std::size_t channel) noexcept {
     const std::size_t first = first_of_group(row);

@@ -139,8 +139,9 @@ NASH_SWARM_FUNCTION ViterbiFunctions viterbi_functions_for(InstructionSet set) n
 #if NASH_SWARM_DEFINITIONS
 NASH_SWARM_DEFINITION ViterbiFunctions viterbi_functions_for(InstructionSet set) noexcept {
 #if defined(NASH_SWARM_X86_REGIONS)
-  if (set == InstructionSet::avx512vnni)
+  if (set == InstructionSet::avx512vnni) {
     return {&avx512vnni::price_gaps, &avx512vnni::viterbi_step};
+  }
   if (base_set(set) == InstructionSet::avx2) return {&avx2::price_gaps, &avx2::viterbi_step};
 #elif defined(NASH_SWARM_NEON)
   if (base_set(set) == InstructionSet::neon) return {&neon::price_gaps, &neon::viterbi_step};
