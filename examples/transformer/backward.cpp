@@ -18,6 +18,7 @@
 #include "transformer/model_shapes.hpp"
 #include "transformer/norm.hpp"
 #include "transformer/rotary.hpp"
+#include "transformer/row_tasks.hpp"
 
 namespace transformer {
 namespace {
@@ -42,6 +43,14 @@ const FloatWeights& head_weights(const std::string& name, const TokenEmbedding& 
   throw Error(name, "gradients of a packed matrix", "use the float model");
 }
 
+FloatMatrix copy_of(TensorView<const float, 2> matrix, ThreadPool& pool) {
+  FloatMatrix copy = FloatMatrix::for_overwrite(matrix.extent(0), matrix.extent(1));
+  for_each_row(matrix.extent(0), pool, [&](std::size_t row) {
+    eigen_row(row_of(copy.view(), row)) = eigen_row(row_of(matrix, row));
+  });
+  return copy;
+}
+
 class BackwardPass {
  public:
   BackwardPass(const Model& model, Tape tape, std::size_t sequences, ThreadPool& pool,
@@ -55,7 +64,7 @@ class BackwardPass {
         observer_(observer),
         tokens_(at(head_).extent(0)),
         dhidden_(tokens_, config_.n_embd),
-        dhead_(config_.vocab_size, config_.n_embd) {
+        dhead_(FloatMatrix::for_overwrite(config_.vocab_size, config_.n_embd)) {
     if (config_.rotary_base != 0.0f) {
       rotary_.emplace(config_.rotary_base, config_.head_size(), 0, tokens_ / sequences);
     }
@@ -103,7 +112,7 @@ class BackwardPass {
     const FloatWeights& weights = head_weights(head_, *model_.token_embedding);
     const std::size_t vocabulary = config_.vocab_size;
     const std::size_t chunk = tokens_per_logit_chunk(vocabulary);
-    FloatMatrix logits(std::min(chunk, tokens_), vocabulary);
+    FloatMatrix logits = FloatMatrix::for_overwrite(std::min(chunk, tokens_), vocabulary);
     for (std::size_t begin = 0; begin < tokens_; begin += chunk) {
       const std::size_t end = std::min(tokens_, begin + chunk);
       const TensorView<const float, 2> hidden = at(head_).slice(0, begin, end);
@@ -115,8 +124,9 @@ class BackwardPass {
       pool_.run((vocabulary + rows - 1) / rows, [&](std::size_t task) {
         const std::size_t first = task * rows;
         const std::size_t last = std::min(vocabulary, first + rows);
-        nash_swarm::add_product(part.slice(1, first, last).transposed(), hidden,
-                                dhead_.view().slice(0, first, last));
+        const TensorView<float, 2> target = dhead_.view().slice(0, first, last);
+        if (begin == 0) eigen_matrix(target).setZero();
+        nash_swarm::add_product(part.slice(1, first, last).transposed(), hidden, target);
       });
     }
   }
@@ -139,8 +149,7 @@ class BackwardPass {
     FloatMatrix turned;
     TensorView<const float, 2> mixed = at(attention_part(index));
     if (rotary_) {
-      turned = FloatMatrix(tokens_, mixed.extent(1));
-      eigen_matrix(turned.view()) = eigen_matrix(mixed);
+      turned = copy_of(mixed, pool_);
       rotary_->rotate(turned.view().slice(1, 0, past_keys), pool_);
       mixed = turned.view();
     }
@@ -166,8 +175,11 @@ class BackwardPass {
   void from_stream(const LayerMatrix& matrix, const Norm& before, const Norm& after,
                    TensorView<float, 2> dx) {
     if (observer_.output) {
-      FloatMatrix y(tokens_, config_.n_embd);
-      eigen_matrix(y.view()) = eigen_matrix(at(after.name)) - eigen_matrix(at(before.name));
+      FloatMatrix y = FloatMatrix::for_overwrite(tokens_, config_.n_embd);
+      for_each_row(tokens_, pool_, [&](std::size_t t) {
+        eigen_row(row_of(y.view(), t)) =
+            eigen_row(row_of(at(after.name), t)) - eigen_row(row_of(at(before.name), t));
+      });
       observer_.output(matrix.name, y.view(), dhidden_.view());
     }
     back_through(matrix, at(matrix.name), std::as_const(dhidden_).view(), dx);
@@ -229,9 +241,7 @@ void run_backward(const Model& model, std::span<const std::int32_t> tokens,
   Tape tape;
   hidden_states(model, tokens, sequences, pool,
                 [&](const std::string& part, TensorView<const float, 2> input) {
-                  FloatMatrix copy(input.extent(0), input.extent(1));
-                  eigen_matrix(copy.view()) = eigen_matrix(input);
-                  tape.emplace(part, std::move(copy));
+                  tape.emplace(part, copy_of(input, pool));
                 });
   BackwardPass(model, std::move(tape), sequences, pool, observer).run(tokens, logit_gradient);
 }

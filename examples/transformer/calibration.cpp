@@ -140,7 +140,7 @@ void add_window(const Model& model, std::span<const std::int32_t> window, std::s
     found->second->gradients->add_gradient(gradient, x.extent(0), pool);
   };
   std::mt19937_64 engine(std::mt19937_64::default_seed + index);
-  run_backward(model, window, gradient_of_drawn_labels(engine), pool, observer);
+  run_backward(model, window, gradient_of_drawn_labels(engine, pool), pool, observer);
 }
 
 /// Stores the moments of a pass when it is time.

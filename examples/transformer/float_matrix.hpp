@@ -6,12 +6,21 @@
 
 namespace transformer {
 
-/// An owned float32 matrix [rows, columns], row-major, zeroed.
+/// An owned float32 matrix [rows, columns], row-major, zeroed unless said otherwise.
 class FloatMatrix {
  public:
   FloatMatrix() noexcept = default;
   FloatMatrix(std::size_t rows, std::size_t columns)
       : data_(rows * columns), rows_(rows), columns_(columns) {}
+
+  /// A matrix with nothing in it yet, for what is written whole before it is read.
+  static FloatMatrix for_overwrite(std::size_t rows, std::size_t columns) {
+    FloatMatrix matrix;
+    matrix.data_ = nash_swarm::AlignedBuffer<float>::for_overwrite(rows * columns);
+    matrix.rows_ = rows;
+    matrix.columns_ = columns;
+    return matrix;
+  }
 
   std::size_t rows() const noexcept { return rows_; }
   std::size_t columns() const noexcept { return columns_; }

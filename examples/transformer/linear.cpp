@@ -18,12 +18,13 @@ using nash_swarm::ThreadPool;
 // The slices of a product are fixed by its shape alone: the order of every sum, and with it every
 // bit of the result, is then the same for any number of threads.
 constexpr std::size_t token_slice = 256;
-constexpr std::size_t row_slice = 256;
+constexpr std::size_t row_slice = 48;  // whole tiles of add_product, whatever the instruction set
 constexpr std::size_t few_tokens = 8;  // memory-bound: smaller slices balance the threads
 constexpr std::size_t row_slice_of_few_tokens = 64;
 
 /// Streamed weights are converted in bands of about this many floats (16 MB).
 constexpr std::size_t band_floats = std::size_t{1} << 22;
+constexpr std::size_t rows_per_read = 64;  // that one task reads
 
 std::size_t ceil_divide(std::size_t a, std::size_t b) {
   return (a + b - 1) / b;
@@ -61,8 +62,8 @@ void multiply_slices(TensorView<const float, 2> x, TensorView<const float, 2> w,
 /// Reads rows [begin, begin + band.extent(0)) in parallel.
 void read_band(const WeightSource& source, std::size_t begin, TensorView<float, 2> band,
                ThreadPool& pool) {
-  pool.run(ceil_divide(band.extent(0), row_slice), [&](std::size_t task) {
-    source.read_rows(begin + task * row_slice, part(band, 0, task, row_slice));
+  pool.run(ceil_divide(band.extent(0), rows_per_read), [&](std::size_t task) {
+    source.read_rows(begin + task * rows_per_read, part(band, 0, task, rows_per_read));
   });
 }
 
@@ -75,8 +76,8 @@ FloatWeights::FloatWeights(std::shared_ptr<const WeightSource> source, bool resi
     : source_(std::move(source)) {
   if (!resident) return;
   kept_ = FloatMatrix(out_features(), in_features());
-  for (std::size_t begin = 0; begin < out_features(); begin += row_slice) {
-    source_->read_rows(begin, part(kept_.view(), 0, begin / row_slice, row_slice));
+  for (std::size_t begin = 0; begin < out_features(); begin += rows_per_read) {
+    source_->read_rows(begin, part(kept_.view(), 0, begin / rows_per_read, rows_per_read));
   }
   source_->release();
 }
@@ -93,9 +94,9 @@ void FloatWeights::for_each_band(
     ThreadPool& pool,
     const std::function<void(std::size_t, TensorView<const float, 2>)>& body) const {
   if (kept_.rows() != 0) return body(0, kept_.view());
-  const std::size_t most = std::max<std::size_t>(1, band_floats / in_features() / row_slice);
-  const std::size_t band_rows = std::min(most * row_slice, out_features());
-  FloatMatrix scratch(band_rows, in_features());
+  const std::size_t most = std::max<std::size_t>(1, band_floats / in_features() / rows_per_read);
+  const std::size_t band_rows = std::min(most * rows_per_read, out_features());
+  FloatMatrix scratch = FloatMatrix::for_overwrite(band_rows, in_features());
   for (std::size_t begin = 0; begin < out_features(); begin += band_rows) {
     const TensorView<float, 2> band =
         scratch.view().slice(0, 0, std::min(band_rows, out_features() - begin));

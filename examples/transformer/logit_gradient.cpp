@@ -1,12 +1,14 @@
 #include "transformer/logit_gradient.hpp"
 
 #include <string>
+#include <vector>
 
 #include <nash_swarm/core/error.hpp>
 
 #include "transformer/eigen_view.hpp"
 #include "transformer/float_matrix.hpp"
 #include "transformer/loss.hpp"
+#include "transformer/row_tasks.hpp"
 
 namespace transformer {
 namespace {
@@ -56,22 +58,24 @@ LogitGradient gradient_of_labels(std::span<const std::int32_t> labels) {
   };
 }
 
-LogitGradient gradient_of_drawn_labels(std::mt19937_64& engine) {
-  return [&engine](std::size_t, TensorView<float, 2> logits) {
-    for (std::size_t i = 0; i < logits.extent(0); ++i) {
+LogitGradient gradient_of_drawn_labels(std::mt19937_64& engine, ThreadPool& pool) {
+  return [&engine, &pool](std::size_t, TensorView<float, 2> logits) {
+    std::vector<double> uniform(logits.extent(0));
+    for (double& number : uniform) number = static_cast<double>(engine() >> 11) * 0x1p-53;
+    for_each_row(logits.extent(0), pool, [&](std::size_t i) {
       const std::span<float> row = row_of(logits, i);
       softmax(eigen_row(row));
-      row[draw(row, static_cast<double>(engine() >> 11) * 0x1p-53)] -= 1.0f;
-    }
+      row[draw(row, uniform[i])] -= 1.0f;
+    });
   };
 }
 
 LogitGradient gradient_of_divergence(const TokenEmbedding& teacher,
                                      TensorView<const float, 2> hidden, ThreadPool& pool) {
   return [&teacher, hidden, &pool](std::size_t begin, TensorView<float, 2> logits) {
-    FloatMatrix expected(logits.extent(0), logits.extent(1));
+    FloatMatrix expected = FloatMatrix::for_overwrite(logits.extent(0), logits.extent(1));
     teacher.logits(hidden.slice(0, begin, begin + logits.extent(0)), expected.view(), pool);
-    pool.run(logits.extent(0), [&](std::size_t i) {
+    for_each_row(logits.extent(0), pool, [&](std::size_t i) {
       RowMap row = eigen_row(row_of(logits, i));
       RowMap expected_row = eigen_row(row_of(expected.view(), i));
       softmax(row);

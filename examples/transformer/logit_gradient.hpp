@@ -26,7 +26,7 @@ LogitGradient gradient_of_labels(std::span<const std::int32_t> labels);
 
 /// The same with labels drawn from the predictions themselves; its gradients' second moments are
 /// the Fisher information. Every token takes one number of the engine.
-LogitGradient gradient_of_drawn_labels(std::mt19937_64& engine);
+LogitGradient gradient_of_drawn_labels(std::mt19937_64& engine, nash_swarm::ThreadPool& pool);
 
 /// The divergence KL(teacher ‖ model) from a teacher of the same vocabulary.
 /// @param hidden the teacher's final hidden states of the same tokens; teacher and hidden states

@@ -60,7 +60,7 @@ void check_inputs(std::span<const Model* const> models,
 /// The logits of a chunk of tokens by one model, and the logarithm of each row's softmax sum.
 struct Chunk {
   Chunk(std::size_t tokens, std::size_t vocabulary)
-      : logits(tokens, vocabulary), log_sums(tokens) {}
+      : logits(FloatMatrix::for_overwrite(tokens, vocabulary)), log_sums(tokens) {}
 
   std::span<const float> row(std::size_t token) const { return row_of(logits.view(), token); }
 

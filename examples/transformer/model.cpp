@@ -51,9 +51,10 @@ class ForwardPass {
         cache_(cache),
         pool_(pool),
         observer_(observer),
-        hidden_(tokens.size(), config_.n_embd),
-        narrow_(tokens.size(), config_.n_embd),
-        wide_(tokens.size() * std::max(attention_columns(config_), activation_columns(config_))) {
+        hidden_(FloatMatrix::for_overwrite(tokens.size(), config_.n_embd)),
+        narrow_(FloatMatrix::for_overwrite(tokens.size(), config_.n_embd)),
+        wide_(AlignedBuffer<float>::for_overwrite(
+            tokens.size() * std::max(attention_columns(config_), activation_columns(config_)))) {
     const std::size_t past = cache == nullptr ? 0 : cache->length();
     const std::size_t length = tokens.size() / sequences;
     embed(tokens, past, length);

@@ -6,6 +6,7 @@
 #include <nash_swarm/core/half.hpp>
 
 #include "transformer/eigen_view.hpp"
+#include "transformer/row_tasks.hpp"
 
 namespace transformer {
 namespace {
@@ -85,51 +86,59 @@ void TunableModel::add(const std::string& name, std::span<float> values,
 void TunableModel::compute_gradients(std::span<const std::int32_t> tokens, std::size_t sequences,
                                      const LogitGradient& logit_gradient, ThreadPool& pool) {
   GradientObserver observer;
-  observer.output = [this](const std::string& name, TensorView<const float, 2> y,
-                           TensorView<const float, 2> dy) { add_output_gradients(name, y, dy); };
+  observer.output = [&](const std::string& name, TensorView<const float, 2> y,
+                        TensorView<const float, 2> dy) { add_output_gradients(name, y, dy, pool); };
   observer.norm = [this](const std::string& name, std::span<const float> dweight,
                          std::span<const float> dbias) {
     std::copy(dweight.begin(), dweight.end(), vectors_.at(name + ".weight").gradient.begin());
     if (dbias.empty()) return;
     std::copy(dbias.begin(), dbias.end(), vectors_.at(name + ".bias").gradient.begin());
   };
-  observer.vocabulary_matrix = [this](const std::string& name, TensorView<const float, 2>,
-                                      TensorView<const float, 2> gradient) {
-    add_vocabulary_gradients(name, gradient);
+  observer.vocabulary_matrix = [&](const std::string& name, TensorView<const float, 2>,
+                                   TensorView<const float, 2> gradient) {
+    add_vocabulary_gradients(name, gradient, pool);
   };
   run_backward(model_, tokens, logit_gradient, pool, observer, sequences);
 }
 
 /// The output of row r without its bias is proportional to the factor of the row.
 void TunableModel::add_output_gradients(const std::string& matrix, TensorView<const float, 2> y,
-                                        TensorView<const float, 2> dy) {
-  Eigen::ArrayXf bias_values = Eigen::ArrayXf::Zero(eigen_index(dy.extent(1)));
+                                        TensorView<const float, 2> dy, ThreadPool& pool) {
   const auto bias = vectors_.find(matrix + ".bias");
-  if (bias != vectors_.end()) {
-    bias_values = eigen_row(std::span<const float>(bias->second.values));
-    RowMap dbias = eigen_row(std::span<float>(bias->second.gradient));
-    dbias.setZero();
-    for (std::size_t t = 0; t < dy.extent(0); ++t) dbias += eigen_row(row_of(dy, t));
-  }
   const auto scales = vectors_.find(matrix + ".row_scales");
-  if (scales == vectors_.end()) return;
-  RowMap dfactor = eigen_row(std::span<float>(scales->second.gradient));
-  dfactor.setZero();
-  for (std::size_t t = 0; t < dy.extent(0); ++t) {
-    dfactor += eigen_row(row_of(dy, t)) * (eigen_row(row_of(y, t)) - bias_values);
-  }
-  dfactor /= eigen_row(std::span<const float>(scales->second.values));
+  constexpr std::size_t band = 64;
+  pool.run((dy.extent(1) + band - 1) / band, [&](std::size_t task) {
+    const std::size_t begin = task * band;
+    const std::size_t width = std::min(band, dy.extent(1) - begin);
+    const auto gradient_of = [&](std::size_t t) {
+      return eigen_row(row_of(dy, t).subspan(begin, width));
+    };
+    Eigen::ArrayXf bias_values = Eigen::ArrayXf::Zero(eigen_index(width));
+    if (bias != vectors_.end()) {
+      bias_values = eigen_row(std::span<const float>(bias->second.values).subspan(begin, width));
+      RowMap dbias = eigen_row(std::span(bias->second.gradient).subspan(begin, width));
+      dbias.setZero();
+      for (std::size_t t = 0; t < dy.extent(0); ++t) dbias += gradient_of(t);
+    }
+    if (scales == vectors_.end()) return;
+    RowMap dfactor = eigen_row(std::span(scales->second.gradient).subspan(begin, width));
+    dfactor.setZero();
+    for (std::size_t t = 0; t < dy.extent(0); ++t) {
+      dfactor += gradient_of(t) * (eigen_row(row_of(y, t).subspan(begin, width)) - bias_values);
+    }
+    dfactor /= eigen_row(std::span<const float>(scales->second.values).subspan(begin, width));
+  });
 }
 
 void TunableModel::add_vocabulary_gradients(const std::string& matrix,
-                                            TensorView<const float, 2> gradient) {
+                                            TensorView<const float, 2> gradient, ThreadPool& pool) {
   const auto found = matrices_.find(matrix);
   if (found == matrices_.end()) return;
   std::vector<float>& dfactor = vectors_.at(matrix + ".row_scales").gradient;
   const TensorView<const float, 2> values = found->second.decoded->values();
-  for (std::size_t row = 0; row < dfactor.size(); ++row) {
+  for_each_row(dfactor.size(), pool, [&](std::size_t row) {
     dfactor[row] = (eigen_row(row_of(gradient, row)) * eigen_row(row_of(values, row))).sum();
-  }
+  });
 }
 
 }  // namespace transformer

@@ -57,9 +57,11 @@ class TunableModel {
   void add(const std::string& name, std::span<float> values,
            std::function<float(std::size_t, float)> stored);
   void add_output_gradients(const std::string& matrix, nash_swarm::TensorView<const float, 2> y,
-                            nash_swarm::TensorView<const float, 2> dy);
+                            nash_swarm::TensorView<const float, 2> dy,
+                            nash_swarm::ThreadPool& pool);
   void add_vocabulary_gradients(const std::string& matrix,
-                                nash_swarm::TensorView<const float, 2> gradient);
+                                nash_swarm::TensorView<const float, 2> gradient,
+                                nash_swarm::ThreadPool& pool);
 
   std::map<std::string, Matrix> matrices_;  // the packed ones; the model reads their factors
   Model model_;

@@ -26,8 +26,8 @@ void WeightSource::check_rows(std::size_t begin, TensorView<float, 2> rows) cons
 }
 
 FloatMatrix read_matrix(const WeightSource& source, nash_swarm::ThreadPool& pool) {
-  FloatMatrix matrix(source.out_features(), source.in_features());
-  constexpr std::size_t rows_per_task = 256;
+  FloatMatrix matrix = FloatMatrix::for_overwrite(source.out_features(), source.in_features());
+  constexpr std::size_t rows_per_task = 64;
   const std::size_t rows = matrix.rows();
   pool.run((rows + rows_per_task - 1) / rows_per_task, [&](std::size_t task) {
     const std::size_t begin = task * rows_per_task;

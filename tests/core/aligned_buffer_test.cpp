@@ -56,6 +56,18 @@ TEST_CASE("aligned_buffer: large blocks start at a huge page") {
   CHECK(std::count(large.begin(), large.end(), 0.0) == 600'001);
 }
 
+TEST_CASE("aligned_buffer: memory for overwriting is as large and as aligned, and of its own") {
+  const AlignedBuffer<float> none = AlignedBuffer<float>::for_overwrite(0);
+  CHECK(none.empty());
+  AlignedBuffer<float> first = AlignedBuffer<float>::for_overwrite(1000);
+  AlignedBuffer<float> second = AlignedBuffer<float>::for_overwrite(1000);
+  REQUIRE(first.size() == 1000);
+  CHECK(address(first) % AlignedBuffer<float>::alignment == 0);
+  std::fill(first.begin(), first.end(), 1.0f);
+  std::fill(second.begin(), second.end(), 2.0f);
+  CHECK(std::count(first.begin(), first.end(), 1.0f) == 1000);
+}
+
 TEST_CASE("aligned_buffer: an empty buffer holds nothing") {
   const AlignedBuffer<int> none;
   const AlignedBuffer<int> zero(0);

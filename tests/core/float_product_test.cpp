@@ -50,8 +50,9 @@ TEST_CASE("float product: equals its definition for any shape, on every instruct
   struct Shape {
     std::size_t rows, columns, depth;
   };
-  for (const Shape shape : {Shape{1, 1, 1}, Shape{8, 48, 256}, Shape{7, 49, 257}, Shape{13, 100, 3},
-                            Shape{64, 47, 300}, Shape{5, 15, 600}, Shape{3, 130, 0}}) {
+  for (const Shape shape :
+       {Shape{1, 1, 1}, Shape{8, 48, 256}, Shape{9, 64, 40}, Shape{7, 49, 257}, Shape{13, 100, 3},
+        Shape{64, 47, 300}, Shape{5, 15, 600}, Shape{3, 130, 0}}) {
     const std::size_t rows = shape.rows, columns = shape.columns, depth = shape.depth;
     const std::vector<float> a = random_values(rows * depth, 1);
     const std::vector<float> b = random_values(depth * columns, 2);

@@ -235,7 +235,8 @@ TEST_CASE("backward: gradients are the finite differences of the loss") {
 TEST_CASE("backward: labels are drawn from the predictions") {
   // On average over draws the gradient by the logits is 0, and its variance p(1 - p).
   std::mt19937_64 engine(1);
-  const transformer::LogitGradient gradient = transformer::gradient_of_drawn_labels(engine);
+  ThreadPool pool(1);
+  const transformer::LogitGradient gradient = transformer::gradient_of_drawn_labels(engine, pool);
   const std::vector<float> logits = {1.0f, 0.0f, -1.0f};
   const double probabilities[] = {0.66524096, 0.24472847, 0.09003057};
   double sums[3] = {};

@@ -1,9 +1,11 @@
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include <nash_swarm/calibration/symmetric_sums.hpp>
 #include <nash_swarm/core/error.hpp>
@@ -57,7 +59,7 @@ class InputMoment {
       throw Error(name_, "calibration input of " + std::to_string(x.extent(1)) +
                              " channels for a matrix of " + std::to_string(in_features()));
     }
-    check_finite(x);
+    check_finite(x, executor);
     // The longest bands are begun first.
     executor.run(sums_.bands(),
                  [&](std::size_t task) { sums_.add_products(0, sums_.bands() - 1 - task, x); });
@@ -82,15 +84,23 @@ class InputMoment {
   const SymmetricSums& sums() const noexcept { return sums_; }
 
  private:
-  void check_finite(TensorView<const float, 2> x) const {
-    for (std::size_t t = 0; t < x.extent(0); ++t) {
-      for (std::size_t k = 0; k < in_features(); ++k) {
-        if (std::isfinite(x(t, k))) continue;
-        throw Error(name_,
-                    "calibration input at [" + std::to_string(t) + ", " + std::to_string(k) +
-                        "] is not finite",
-                    "check the model and its text");
+  template <Executor E>
+  void check_finite(TensorView<const float, 2> x, E& executor) const {
+    const std::size_t in = in_features();
+    std::vector<std::size_t> places(x.extent(0), in);  // of the first bad value of a row
+    constexpr std::size_t rows = 64;
+    executor.run((x.extent(0) + rows - 1) / rows, [&](std::size_t task) {
+      for (std::size_t t = task * rows; t < std::min(x.extent(0), (task + 1) * rows); ++t) {
+        places[t] = 0;
+        while (places[t] < in && std::isfinite(x(t, places[t]))) ++places[t];
       }
+    });
+    for (std::size_t t = 0; t < x.extent(0); ++t) {
+      if (places[t] == in) continue;
+      throw Error(name_,
+                  "calibration input at [" + std::to_string(t) + ", " + std::to_string(places[t]) +
+                      "] is not finite",
+                  "check the model and its text");
     }
   }
 

@@ -16,7 +16,7 @@
 
 namespace nash_swarm {
 
-/// Owned, zeroed memory aligned to 64 bytes (one AVX-512 register, one cache line). Blocks of 2 MB
+/// Owned memory aligned to 64 bytes (one AVX-512 register, one cache line). Blocks of 2 MB
 /// or more are aligned to 2 MB and advised to use huge pages, which spares most TLB misses.
 /// Move-only; elements are trivially copyable.
 template <class T>
@@ -29,19 +29,18 @@ class AlignedBuffer {
 
   AlignedBuffer() noexcept = default;
 
+  /// Zeroed memory.
   /// @throws Error if the bytes overflow, std::bad_alloc if there is no memory
-  explicit AlignedBuffer(std::size_t size) : size_(size) {
-    if (size == 0) return;
-    if (size > std::numeric_limits<std::size_t>::max() / 2 / sizeof(T)) {
-      detail::raise(
-          Error("AlignedBuffer", "size of " + std::to_string(size) + " elements overflows"));
-    }
-    const std::size_t bytes = size * sizeof(T);
-    data_ = static_cast<T*>(::operator new(bytes, alignment_of(bytes)));
-#if defined(__linux__)
-    if (bytes >= huge_page) ::madvise(data_, bytes / huge_page * huge_page, MADV_HUGEPAGE);
-#endif
-    std::memset(static_cast<void*>(data_), 0, bytes);
+  explicit AlignedBuffer(std::size_t size) : AlignedBuffer(for_overwrite(size)) {
+    if (size != 0) std::memset(static_cast<void*>(data_), 0, size * sizeof(T));
+  }
+
+  /// Memory with nothing in it yet, for what is written whole before it is read.
+  /// @throws as the constructor does
+  static AlignedBuffer for_overwrite(std::size_t size) {
+    AlignedBuffer buffer;
+    if (size != 0) buffer.allocate(size);
+    return buffer;
   }
 
   AlignedBuffer(AlignedBuffer&& other) noexcept
@@ -69,6 +68,19 @@ class AlignedBuffer {
   const T& operator[](std::size_t index) const noexcept { return data_[index]; }
 
  private:
+  void allocate(std::size_t size) {
+    if (size > std::numeric_limits<std::size_t>::max() / 2 / sizeof(T)) {
+      detail::raise(
+          Error("AlignedBuffer", "size of " + std::to_string(size) + " elements overflows"));
+    }
+    const std::size_t bytes = size * sizeof(T);
+    data_ = static_cast<T*>(::operator new(bytes, alignment_of(bytes)));
+#if defined(__linux__)
+    if (bytes >= huge_page) ::madvise(data_, bytes / huge_page * huge_page, MADV_HUGEPAGE);
+#endif
+    size_ = size;
+  }
+
   static constexpr std::align_val_t alignment_of(std::size_t bytes) noexcept {
     return std::align_val_t{bytes >= huge_page ? huge_page : alignment};
   }
