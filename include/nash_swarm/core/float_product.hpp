@@ -39,9 +39,10 @@ inline namespace NASH_SWARM_TARGET {
 inline namespace NASH_SWARM_TARGET {
 
 /// c += ab for float matrices of any strides, on the calling thread: the product of calibration,
-/// whatever the flags of the file. One core of an Emerald Rapids (it varies; bench/float_product_bench
-/// measures): 92 to 163 GFLOP/s with AVX-512, where OpenBLAS gets 88 to 161, and 45 to 80 with AVX2,
-/// where OpenBLAS gets 50 to 80; Eigen compiled for plain x86-64 about 20. Sums are rounded in an order that depends on the instruction set.
+/// whatever the flags of the file. One core of an Emerald Rapids (it varies; see
+/// bench/float_product_bench): 92 to 163 GFLOP/s with AVX-512, where OpenBLAS gets 88 to 161, and
+/// 45 to 80 with AVX2, where OpenBLAS gets 50 to 80; Eigen compiled for plain x86-64 about 20.
+/// Sums are rounded in an order that depends on the instruction set.
 /// @param a [rows, depth]
 /// @param b [depth, columns]
 /// @param c [rows, columns], apart from the others
