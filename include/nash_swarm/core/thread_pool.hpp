@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <cstddef>
 #include <exception>
@@ -16,7 +17,8 @@
 namespace nash_swarm {
 
 /// The default executor: a fixed set of threads that take indices one by one. The calling thread
-/// works too. A call from within a running body (or from a second thread while the pool is busy)
+/// works too. Threads that wait look out for a moment before they sleep, since the next product of
+/// a model comes sooner than a thread wakes up. A call from within a running body (or from a second thread while the pool is busy)
 /// runs serially on its own thread, so nesting cannot block. The first exception of a body is
 /// thrown again to the caller after all threads have stopped taking indices.
 class ThreadPool {
@@ -25,6 +27,8 @@ class ThreadPool {
   /// @throws std::system_error if the system gives no more threads
   explicit ThreadPool(std::size_t threads = 0) {
     if (threads == 0) threads = std::max<std::size_t>(1, std::thread::hardware_concurrency());
+    // Who waits on a core that others need keeps them from what it waits for.
+    patience_ = threads <= std::thread::hardware_concurrency() ? most_patience : Duration::zero();
     workers_.reserve(threads - 1);
     const std::exception_ptr error = caught([&] {
       for (std::size_t i = 1; i < threads; ++i) {
@@ -60,6 +64,11 @@ class ThreadPool {
   }
 
  private:
+  using Clock = std::chrono::steady_clock;
+  using Duration = Clock::duration;
+  /// About what it takes to wake a thread, so that waiting in vain at most doubles the cost.
+  static constexpr Duration most_patience = std::chrono::microseconds(100);
+
   struct Job {
     std::size_t count = 0;
     void* context = nullptr;
@@ -82,6 +91,29 @@ class ThreadPool {
     function();
 #endif
     return nullptr;
+  }
+
+  /// Waits until `ready()`, but no longer than the patience.
+  template <class Ready>
+  void look_out(Ready ready) const noexcept {
+    constexpr int looks = 32;  // between two looks at the clock
+    if (patience_ == Duration::zero()) return;
+    const Clock::time_point end = Clock::now() + patience_;
+    do {
+      for (int i = 0; i < looks; ++i) {
+        if (ready()) return;
+        pause();
+      }
+    } while (Clock::now() < end);
+  }
+
+  /// Tells the core that the thread only waits.
+  static void pause() noexcept {
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
   }
 
   void stop() noexcept {
@@ -118,19 +150,28 @@ class ThreadPool {
     }
     wake_.notify_all();
     take_indices(job);
+    {
+      const std::lock_guard lock(mutex_);
+      job_ = nullptr;  // threads that have not woken yet are not waited for
+    }
+    const auto done = [this] { return running_ == 0; };
+    look_out(done);
+    if (done()) return;
     std::unique_lock lock(mutex_);
-    job_ = nullptr;  // threads that have not woken yet are not waited for
-    done_.wait(lock, [this] { return running_ == 0; });
+    done_.wait(lock, done);
   }
 
   void work() {
     std::size_t seen = 0;
-    std::unique_lock lock(mutex_);
     for (;;) {
-      wake_.wait(lock, [&] { return stopping_ || (job_ && generation_ != seen); });
+      const auto called = [&] { return stopping_ || generation_ != seen; };
+      look_out(called);
+      std::unique_lock lock(mutex_);
+      wake_.wait(lock, called);
       if (stopping_) return;
       seen = generation_;
       Job* const job = job_;
+      if (job == nullptr) continue;  // done before this thread came
       ++running_;
       lock.unlock();
       take_indices(*job);
@@ -139,14 +180,16 @@ class ThreadPool {
     }
   }
 
+  Duration patience_;
   std::vector<std::thread> workers_;
   std::mutex mutex_;
   std::condition_variable wake_;
   std::condition_variable done_;
   Job* job_ = nullptr;
-  std::size_t generation_ = 0;
-  std::size_t running_ = 0;
-  bool stopping_ = false;
+  // Written under the mutex only.
+  std::atomic<std::size_t> generation_{0};
+  std::atomic<std::size_t> running_{0};
+  std::atomic<bool> stopping_{false};
   std::atomic<bool> busy_{false};
 };
 
