@@ -55,9 +55,10 @@ inline void multiply_tile(PanelProduct multiply, const PackedMatrix& matrix, con
   }
 }
 
-/// True for products that take less than some 25 µs: two threads gain from about there on.
+/// True for products that take less than some 6 µs: two threads of a ThreadPool that was busy a
+/// moment ago gain from about half of that on.
 inline bool is_short(const PackedMatrix& matrix, const Activations& x) noexcept {
-  constexpr double short_products = 1 << 19;
+  constexpr double short_products = 1 << 18;
   return static_cast<double>(matrix.out_features()) * static_cast<double>(x.channels()) *
              static_cast<double>(x.tokens() * x.rows_per_token()) <
          short_products;
