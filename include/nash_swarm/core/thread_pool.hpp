@@ -18,9 +18,10 @@ namespace nash_swarm {
 
 /// The default executor: a fixed set of threads that take indices one by one. The calling thread
 /// works too. Threads that wait look out for a moment before they sleep, since the next product of
-/// a model comes sooner than a thread wakes up. A call from within a running body (or from a second thread while the pool is busy)
-/// runs serially on its own thread, so nesting cannot block. The first exception of a body is
-/// thrown again to the caller after all threads have stopped taking indices.
+/// a model comes sooner than a thread wakes up. A call from within a running body (or from a second
+/// thread while the pool is busy) runs serially on its own thread, so nesting cannot block. The
+/// first exception of a body is thrown again to the caller after all threads have stopped taking
+/// indices.
 class ThreadPool {
  public:
   /// @param threads number of threads that work, the caller included; 0 means one per core
@@ -66,7 +67,7 @@ class ThreadPool {
  private:
   using Clock = std::chrono::steady_clock;
   using Duration = Clock::duration;
-  /// About what it takes to wake a thread, so that waiting in vain at most doubles the cost.
+  /// About what it takes to wake a thread twice: to wait in vain costs little more than to sleep.
   static constexpr Duration most_patience = std::chrono::microseconds(100);
 
   struct Job {
