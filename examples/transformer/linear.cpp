@@ -24,7 +24,7 @@ constexpr std::size_t row_slice_of_few_tokens = 64;
 
 /// Streamed weights are converted in bands of about this many floats (16 MB).
 constexpr std::size_t band_floats = std::size_t{1} << 22;
-constexpr std::size_t rows_per_read = 64;  // that one task reads
+constexpr std::size_t band_step = 64;  // rows, of which a band is a multiple
 
 std::size_t ceil_divide(std::size_t a, std::size_t b) {
   return (a + b - 1) / b;
@@ -59,14 +59,6 @@ void multiply_slices(TensorView<const float, 2> x, TensorView<const float, 2> w,
   });
 }
 
-/// Reads rows [begin, begin + band.extent(0)) in parallel.
-void read_band(const WeightSource& source, std::size_t begin, TensorView<float, 2> band,
-               ThreadPool& pool) {
-  pool.run(ceil_divide(band.extent(0), rows_per_read), [&](std::size_t task) {
-    source.read_rows(begin + task * rows_per_read, part(band, 0, task, rows_per_read));
-  });
-}
-
 }  // namespace
 
 Linear::~Linear() = default;
@@ -75,11 +67,8 @@ TokenEmbedding::~TokenEmbedding() = default;
 FloatWeights::FloatWeights(std::shared_ptr<const WeightSource> source, bool resident)
     : source_(std::move(source)) {
   if (!resident) return;
-  kept_ = FloatMatrix(out_features(), in_features());
-  for (std::size_t begin = 0; begin < out_features(); begin += rows_per_read) {
-    source_->read_rows(begin, part(kept_.view(), 0, begin / rows_per_read, rows_per_read));
-  }
-  source_->release();
+  ThreadPool alone(1);
+  kept_ = read_matrix(*source_, alone);
 }
 
 void FloatWeights::check_shapes(std::size_t out, std::size_t in, std::size_t tokens,
@@ -94,13 +83,13 @@ void FloatWeights::for_each_band(
     ThreadPool& pool,
     const std::function<void(std::size_t, TensorView<const float, 2>)>& body) const {
   if (kept_.rows() != 0) return body(0, kept_.view());
-  const std::size_t most = std::max<std::size_t>(1, band_floats / in_features() / rows_per_read);
-  const std::size_t band_rows = std::min(most * rows_per_read, out_features());
+  const std::size_t most = std::max<std::size_t>(1, band_floats / in_features() / band_step);
+  const std::size_t band_rows = std::min(most * band_step, out_features());
   FloatMatrix scratch = FloatMatrix::for_overwrite(band_rows, in_features());
   for (std::size_t begin = 0; begin < out_features(); begin += band_rows) {
     const TensorView<float, 2> band =
         scratch.view().slice(0, 0, std::min(band_rows, out_features() - begin));
-    read_band(*source_, begin, band, pool);
+    read_in_parallel(*source_, begin, band, pool);
     body(begin, band);
   }
   source_->release();

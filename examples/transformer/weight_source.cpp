@@ -25,14 +25,19 @@ void WeightSource::check_rows(std::size_t begin, TensorView<float, 2> rows) cons
   }
 }
 
+void read_in_parallel(const WeightSource& source, std::size_t begin, TensorView<float, 2> rows,
+                      nash_swarm::ThreadPool& pool) {
+  constexpr std::size_t step = 64;
+  const std::size_t count = rows.extent(0);
+  pool.run((count + step - 1) / step, [&](std::size_t task) {
+    const std::size_t first = task * step;
+    source.read_rows(begin + first, rows.slice(0, first, std::min(count, first + step)));
+  });
+}
+
 FloatMatrix read_matrix(const WeightSource& source, nash_swarm::ThreadPool& pool) {
   FloatMatrix matrix = FloatMatrix::for_overwrite(source.out_features(), source.in_features());
-  constexpr std::size_t rows_per_task = 64;
-  const std::size_t rows = matrix.rows();
-  pool.run((rows + rows_per_task - 1) / rows_per_task, [&](std::size_t task) {
-    const std::size_t begin = task * rows_per_task;
-    source.read_rows(begin, matrix.view().slice(0, begin, std::min(rows, begin + rows_per_task)));
-  });
+  read_in_parallel(source, 0, matrix.view(), pool);
   source.release();
   return matrix;
 }

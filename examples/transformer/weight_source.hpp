@@ -36,6 +36,11 @@ class WeightSource {
   void check_rows(std::size_t begin, nash_swarm::TensorView<float, 2> rows) const;
 };
 
+/// Reads rows [begin, begin + rows.extent(0)) in parallel, the same for any number of threads.
+/// @param rows [., in], contiguous
+void read_in_parallel(const WeightSource& source, std::size_t begin,
+                      nash_swarm::TensorView<float, 2> rows, nash_swarm::ThreadPool& pool);
+
 /// The whole matrix [out, in], of which the source is told when it is read.
 FloatMatrix read_matrix(const WeightSource& source, nash_swarm::ThreadPool& pool);
 

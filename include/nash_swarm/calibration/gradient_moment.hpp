@@ -112,11 +112,12 @@ class GradientMoment {
     }
     auto product = AlignedBuffer<float>::for_overwrite(out_features_ * in_features());
     const TensorView<float, 2> gradient(product.data(), {out_features_, in_features()});
-    for_each_band(executor, [&](std::size_t begin, std::size_t end) {
-      const TensorView<float, 2> rows = gradient.slice(0, begin, end);
-      std::fill_n(rows.data(), rows.size(), 0.0f);
-      add_product(dy.slice(1, begin, end).transposed(), x, rows);
-    });
+    detail::for_each_band(executor, 0, out_features_, band_rows,
+                          [&](std::size_t begin, std::size_t end) {
+                            const TensorView<float, 2> rows = gradient.slice(0, begin, end);
+                            std::fill_n(rows.data(), rows.size(), 0.0f);
+                            add_product(dy.slice(1, begin, end).transposed(), x, rows);
+                          });
     add_gradient(gradient, x.extent(0), executor);
   }
 
@@ -130,14 +131,15 @@ class GradientMoment {
     }
     if (tokens == 0) throw Error(name_, "a gradient of no token", "leave out empty sequences");
     std::vector<double> squares(out_features_);
-    for_each_band(executor, [&](std::size_t begin, std::size_t end) {
-      for (std::size_t row = begin; row < end; ++row) {
-        for (std::size_t k = 0; k < in_features(); ++k) {
-          const double value = static_cast<double>(gradient(row, k));
-          squares[row] += value * value;
-        }
-      }
-    });
+    detail::for_each_band(executor, 0, out_features_, band_rows,
+                          [&](std::size_t begin, std::size_t end) {
+                            for (std::size_t row = begin; row < end; ++row) {
+                              for (std::size_t k = 0; k < in_features(); ++k) {
+                                const double value = static_cast<double>(gradient(row, k));
+                                squares[row] += value * value;
+                              }
+                            }
+                          });
     for (std::size_t row = 0; row < out_features_; ++row) {
       if (std::isfinite(squares[row])) continue;
       throw Error(name_, "the gradient of row " + std::to_string(row) + " is not finite",
@@ -181,14 +183,7 @@ class GradientMoment {
   std::span<const double> row_squares() const noexcept { return row_squares_; }
 
  private:
-  /// Calls `body(begin, end)` for bands of rows.
-  template <Executor E, class Body>
-  void for_each_band(E& executor, Body body) const {
-    constexpr std::size_t band = 64;
-    executor.run((out_features_ + band - 1) / band, [&](std::size_t task) {
-      body(task * band, std::min(out_features_, (task + 1) * band));
-    });
-  }
+  static constexpr std::size_t band_rows = 64;  // of a task
 
   static std::size_t groups_of(const std::string& name, std::size_t out_features,
                                std::size_t group_rows) {

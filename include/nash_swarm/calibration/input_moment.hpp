@@ -1,6 +1,5 @@
 #pragma once
 
-#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <string>
@@ -88,13 +87,14 @@ class InputMoment {
   void check_finite(TensorView<const float, 2> x, E& executor) const {
     const std::size_t in = in_features();
     std::vector<std::size_t> places(x.extent(0), in);  // of the first bad value of a row
-    constexpr std::size_t rows = 64;
-    executor.run((x.extent(0) + rows - 1) / rows, [&](std::size_t task) {
-      for (std::size_t t = task * rows; t < std::min(x.extent(0), (task + 1) * rows); ++t) {
-        places[t] = 0;
-        while (places[t] < in && std::isfinite(x(t, places[t]))) ++places[t];
-      }
-    });
+    constexpr std::size_t band_rows = 64;              // of a task
+    detail::for_each_band(executor, 0, x.extent(0), band_rows,
+                          [&](std::size_t begin, std::size_t end) {
+                            for (std::size_t t = begin; t < end; ++t) {
+                              places[t] = 0;
+                              while (places[t] < in && std::isfinite(x(t, places[t]))) ++places[t];
+                            }
+                          });
     for (std::size_t t = 0; t < x.extent(0); ++t) {
       if (places[t] == in) continue;
       throw Error(name_,

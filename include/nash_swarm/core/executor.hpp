@@ -76,6 +76,16 @@ struct SerialExecutor {
 
 namespace detail {
 
+/// Calls `body(begin, end)` for bands of [first, last), `band` long, the last one what is left.
+template <Executor E, class Body>
+void for_each_band(E& executor, std::size_t first, std::size_t last, std::size_t band,
+                   const Body& body) {
+  executor.run((last - first + band - 1) / band, [&](std::size_t task) {
+    const std::size_t begin = first + task * band;
+    body(begin, last - begin < band ? last : begin + band);
+  });
+}
+
 /// How many tasks of like size are as many as an executor needs to keep its threads busy.
 template <Executor E>
 std::size_t enough_tasks(const E& executor) noexcept {

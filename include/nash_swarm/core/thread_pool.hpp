@@ -181,7 +181,7 @@ class ThreadPool {
     }
   }
 
-  Duration patience_;
+  Duration patience_ = Duration::zero();
   std::vector<std::thread> workers_;
   std::mutex mutex_;
   std::condition_variable wake_;

@@ -82,16 +82,6 @@ class ErrorFeedback {
   /// Channels of a task.
   static constexpr std::size_t band_channels = 128;
 
-  /// Calls `body(begin, end)` for bands of [first, last).
-  template <Executor E, class Body>
-  static void for_each_band(std::size_t first, std::size_t last, E& executor, const Body& body) {
-    const std::size_t bands = (last - first + band_channels - 1) / band_channels;
-    executor.run(bands, [&](std::size_t task) {
-      const std::size_t begin = first + task * band_channels;
-      body(begin, std::min(last, begin + band_channels));
-    });
-  }
-
   static Eigen::Index index(std::size_t value) noexcept { return static_cast<Eigen::Index>(value); }
 
   /// @throws Error for a moment that is not finite, or a negative mean square
@@ -119,7 +109,7 @@ class ErrorFeedback {
     const std::size_t in = basis.in_features();
     const std::size_t channels = basis.padded_features();
     std::vector<float> half(in * channels);  // H·R
-    for_each_band(0, in, executor, [&](std::size_t begin, std::size_t end) {
+    detail::for_each_band(executor, 0, in, band_channels, [&](std::size_t begin, std::size_t end) {
       std::vector<float> row(in);
       for (std::size_t a = begin; a < end; ++a) {
         for (std::size_t b = 0; b < in; ++b) row[b] = static_cast<float>(factor * moment(a, b));
@@ -129,15 +119,16 @@ class ErrorFeedback {
     Moments result(index(channels), index(channels));
     const double scale =
         static_cast<double>(basis.rotation_scale()) * static_cast<double>(basis.rotation_scale());
-    for_each_band(0, channels, executor, [&](std::size_t begin, std::size_t end) {
-      std::vector<float> column(channels);
-      for (std::size_t b = begin; b < end; ++b) {
-        to_basis_unscaled(basis, half.data() + b, channels, column.data());
-        for (std::size_t a = 0; a < channels; ++a) {
-          result(index(a), index(b)) = scale * static_cast<double>(column[a]);
-        }
-      }
-    });
+    detail::for_each_band(executor, 0, channels, band_channels,
+                          [&](std::size_t begin, std::size_t end) {
+                            std::vector<float> column(channels);
+                            for (std::size_t b = begin; b < end; ++b) {
+                              to_basis_unscaled(basis, half.data() + b, channels, column.data());
+                              for (std::size_t a = 0; a < channels; ++a) {
+                                result(index(a), index(b)) = scale * static_cast<double>(column[a]);
+                              }
+                            }
+                          });
     return 0.5 * (result + result.transpose());
   }
 
@@ -156,17 +147,18 @@ class ErrorFeedback {
       const double pivot = lower(index(last - j), index(last - j));
       weight_[j] = std::ldexp(pivot * pivot, exponent);
     }
-    for_each_band(0, channels_, executor, [&](std::size_t begin, std::size_t end) {
-      // Column j of U holds what the errors of i < j add to the target of j.
-      for (std::size_t j = begin + 1; j < channels_; ++j) {
-        const double pivot = lower(index(last - j), index(last - j));
-        for (std::size_t i = begin; i < std::min(j, end); ++i) {
-          const double share = lower(index(last - i), index(last - j)) / pivot;
-          factor_[i * channels_ + j] = static_cast<float>(share);
-          reach_[i] += share * share / static_cast<double>(channels_);
-        }
-      }
-    });
+    detail::for_each_band(
+        executor, 0, channels_, band_channels, [&](std::size_t begin, std::size_t end) {
+          // Column j of U holds what the errors of i < j add to the target of j.
+          for (std::size_t j = begin + 1; j < channels_; ++j) {
+            const double pivot = lower(index(last - j), index(last - j));
+            for (std::size_t i = begin; i < std::min(j, end); ++i) {
+              const double share = lower(index(last - i), index(last - j)) / pivot;
+              factor_[i * channels_ + j] = static_cast<float>(share);
+              reach_[i] += share * share / static_cast<double>(channels_);
+            }
+          }
+        });
     return true;
   }
 
@@ -186,14 +178,16 @@ class ErrorFeedback {
       const Eigen::LLT<Matrix> root(corner);
       corner = root.matrixL();
       finite = root.info() == Eigen::Success && corner.allFinite();
-      for_each_band(next, channels, executor, [&](std::size_t begin, std::size_t end) {
-        auto below = rows_of_band(begin, end);
-        root.matrixU().template solveInPlace<Eigen::OnTheRight>(below);
-      });
-      for_each_band(next, channels, executor, [&](std::size_t begin, std::size_t end) {
-        matrix.block(index(begin), index(next), index(end - begin), index(end - next)).noalias() -=
-            rows_of_band(begin, end) * rows_of_band(next, end).transpose();
-      });
+      detail::for_each_band(executor, next, channels, band_channels,
+                            [&](std::size_t begin, std::size_t end) {
+                              auto below = rows_of_band(begin, end);
+                              root.matrixU().template solveInPlace<Eigen::OnTheRight>(below);
+                            });
+      detail::for_each_band(
+          executor, next, channels, band_channels, [&](std::size_t begin, std::size_t end) {
+            matrix.block(index(begin), index(next), index(end - begin), index(end - next))
+                .noalias() -= rows_of_band(begin, end) * rows_of_band(next, end).transpose();
+          });
     }
     return finite;
   }

@@ -45,12 +45,8 @@ inline void multiply_block(const BlockValues& weights, const Activations& x, std
                            std::size_t tokens, std::size_t channel,
                            std::int32_t (*sums)[panel_rows]) noexcept {
   for (std::size_t t = 0; t < tokens; ++t) {
-    const RowGroup own = x.group_from(first_token + t);
-    const std::int8_t* lanes = own.lanes + own.rows * channel;
     alignas(64) std::int16_t wide[block_channels];
-    for (std::size_t i = 0; i < block_channels; ++i) {
-      wide[lane_channel(i / 4, i % 4)] = lanes[4 * own.rows * (i / 4) + i % 4];
-    }
+    for (std::size_t k = 0; k < block_channels; ++k) wide[k] = x.code(first_token + t, channel + k);
     for (std::size_t row = 0; row < panel_rows; ++row) {
       std::int32_t sum = 0;
       for (std::size_t k = 0; k < block_channels; ++k) sum += weights.at[row][k] * wide[k];
