@@ -73,11 +73,13 @@ using nash_swarm::portable::token_tile;
 // clang-format off
 #if defined(NASH_SWARM_X86_REGIONS)
 #include <nash_swarm/core/region_avx2.inc>
+#include <nash_swarm/kernel/avx2/sums.inc>
 #include <nash_swarm/kernel/avx2/dot.inc>
 #include <nash_swarm/kernel/avx2/vocabulary.inc>
 #include <nash_swarm/kernel/products.inc>
 #include <nash_swarm/core/region_end.inc>
 #include <nash_swarm/core/region_avxvnni.inc>
+#include <nash_swarm/kernel/avx2/sums.inc>
 #include <nash_swarm/kernel/avxvnni/dot.inc>
 #include <nash_swarm/kernel/avx2/vocabulary.inc>
 #include <nash_swarm/kernel/products.inc>

@@ -22,7 +22,6 @@ struct IndexShape {
   unsigned high_count;
 
   constexpr unsigned low_bits() const noexcept { return low_width * low_count; }
-  constexpr unsigned index_bits() const noexcept { return low_bits() + high_width * high_count; }
 
   /// Bits of the codes of an index, as they follow one another in the stream.
   constexpr unsigned window(unsigned index) const noexcept {
