@@ -93,6 +93,13 @@ TEST_CASE("executor: a host's pool and the serial one call every index once") {
   }
 }
 
+TEST_CASE("executor: one that counts no threads has one task") {
+  struct Uncounted : SerialExecutor {
+    static constexpr int threads() noexcept { return 0; }
+  };
+  CHECK(nash_swarm::detail::enough_tasks(Uncounted()) == 1);
+}
+
 TEST_CASE("executor: the serial one goes in order and lets exceptions through") {
   const SerialExecutor in_order;
   std::vector<std::size_t> order;

@@ -91,6 +91,8 @@ TEST_CASE("row_order: damage is refused") {
                                                   " bytes for 33 rows"));
   }
   CHECK(problem_of_order({0}, 16).starts_with("w: row order: 1 bytes for 16 rows"));
+  // Panels 0, 0, …, 1, 1, …: the natural order.
+  CHECK(problem_of_order({0, 0, 0xff, 0xff}, 32).starts_with("w: row order: the natural one is"));
   // Of any bit: a panel has a row too many, or there is no such panel, or the bit is left over.
   for (std::size_t bit = 0; bit < 8 * good.size(); ++bit) {
     std::vector<std::uint8_t> bytes = good;

@@ -40,6 +40,10 @@ class MatrixCalibration {
   /// nullptr for none
   const GradientMoment* gradients() const noexcept { return gradients_; }
 
+  /// Whether gradients, if there are any, are those of a matrix of so many rows.
+  bool fits_rows(std::size_t out_features) const noexcept {
+    return !has_gradients() || gradients_->out_features() == out_features;
+  }
   std::size_t groups() const noexcept { return has_gradients() ? gradients_->groups() : 1; }
   std::size_t group_of(std::size_t row) const noexcept {
     return has_gradients() ? row / gradients_->group_rows() : 0;

@@ -33,7 +33,11 @@
 /// `-march`; without the key the linker would keep one copy of an inline function for both, and
 /// the program could meet an instruction that the machine lacks. Data types stay outside, so that
 /// they pass freely between such files.
-#if defined(__AVX512F__)
+#if defined(__AVX512FP16__)
+#define NASH_SWARM_TARGET target_avx512fp16
+#elif defined(__AVX512VBMI__)
+#define NASH_SWARM_TARGET target_avx512vbmi
+#elif defined(__AVX512F__)
 #define NASH_SWARM_TARGET target_avx512
 #elif defined(__AVX2__)
 #define NASH_SWARM_TARGET target_avx2

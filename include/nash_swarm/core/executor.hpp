@@ -90,9 +90,9 @@ void for_each_band(E& executor, std::size_t first, std::size_t last, std::size_t
 template <Executor E>
 std::size_t enough_tasks(const E& executor) noexcept {
   constexpr std::size_t for_a_thread = 8;  // so that they end together, though one is slower
-  if constexpr (requires { executor.threads(); }) {
-    const std::size_t threads = executor.threads();
-    return threads == 1 ? 1 : for_a_thread * threads;
+  if constexpr (requires { static_cast<std::size_t>(executor.threads()); }) {
+    const auto threads = static_cast<std::size_t>(executor.threads());
+    return threads <= 1 ? 1 : for_a_thread * threads;
   } else {
     return for_a_thread * 8;
   }

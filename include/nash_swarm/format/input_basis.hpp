@@ -81,7 +81,7 @@ class InputBasis {
   const std::vector<std::uint32_t>& permutation() const noexcept { return permutation_; }
   /// +1 or −1 for every channel of the basis; empty without a rotation.
   const std::vector<float>& signs() const noexcept { return signs_; }
-  /// The same for bases of the same map, whatever their names; see `Fingerprint`.
+  /// The same for bases of the same parts, whatever their names; see `Fingerprint`.
   std::uint64_t fingerprint() const noexcept { return fingerprint_; }
 
   static constexpr std::size_t most_scale_block = 256;

@@ -103,8 +103,8 @@ inline std::vector<std::uint8_t> encode_row_order(const RowOrder& order) {
   return bytes;
 }
 
-/// Reads a stored order; none is the natural one. The error is a wrong number of bytes, bits left
-/// over that are not 0, or panels that do not have their 16 rows.
+/// Reads a stored order; none is the natural one, which is not stored otherwise. The error is a
+/// wrong number of bytes, bits left over that are not 0, or panels that do not have their 16 rows.
 /// @param name names the matrix in messages
 inline Result<RowOrder> decode_row_order(const std::string& name,
                                          std::span<const std::uint8_t> bytes, std::size_t rows) {
@@ -126,7 +126,9 @@ inline Result<RowOrder> decode_row_order(const std::string& name,
   for (std::size_t place = rows * bits; place < 8 * bytes.size(); ++place) {
     if (bit_at(place) != 0) return error_of("bits are left over");
   }
-  return RowOrder::of_panels(name, panels);
+  Result<RowOrder> order = RowOrder::of_panels(name, panels);
+  if (order && order->natural()) return error_of("the natural one is not stored");
+  return order;
 }
 
 }  // namespace NASH_SWARM_TARGET

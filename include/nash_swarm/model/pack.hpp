@@ -26,7 +26,11 @@ NASH_SWARM_FUNCTION PackedMatrix pack(TensorView<const float, 2> weights, const 
 NASH_SWARM_DEFINITION PackedMatrix pack(TensorView<const float, 2> weights, const MatrixPlan& plan,
                                         const MatrixCalibration& calibration,
                                         ExecutorView executor) {
-  const PanelFeedback feedback(calibration, *plan.basis, weights.extent(0), executor);
+  if (!plan.order.natural() && plan.order.size() != weights.extent(0)) {
+    throw Error(plan.name, "an order of " + std::to_string(plan.order.size()) +
+                               " rows for a matrix of " + std::to_string(weights.extent(0)));
+  }
+  const PanelFeedback feedback(calibration, *plan.basis, weights.extent(0), executor, plan.order);
   return round_matrix(plan.name, weights, plan.basis, plan.cells, feedback, executor, plan.order);
 }
 #endif

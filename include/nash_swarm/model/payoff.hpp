@@ -248,9 +248,6 @@ NASH_SWARM_DEFINITION MatrixPayoff matrix_payoff(const std::string& name,
     throw Error(name, "moments of " + std::to_string(in) + " channels for a matrix of " +
                           std::to_string(weights.extent(1)));
   }
-  if (calibration.has_gradients() && calibration.gradients()->out_features() != weights.extent(0)) {
-    throw Error(name, "gradients of another matrix");
-  }
   const std::size_t rows = weights.extent(0);
   if (order && !order->natural() && order->size() != rows) {
     throw Error(name, "an order of " + std::to_string(order->size()) + " rows for a matrix of " +
@@ -258,7 +255,7 @@ NASH_SWARM_DEFINITION MatrixPayoff matrix_payoff(const std::string& name,
   }
   const std::size_t channels = basis.padded_features();
   // Wrong moments are found first: they would spoil what the weights are judged by.
-  const PanelFeedback feedback(calibration, basis, rows, executor);
+  const PanelFeedback feedback(calibration, basis, rows, executor, order.value_or(RowOrder()));
   const auto energy = detail::weight_energy(name, weights, calibration.inputs(), executor);
   if (!(importance >= 0.0) || !std::isfinite(importance)) {
     throw Error(name, "an importance of " + std::to_string(importance),

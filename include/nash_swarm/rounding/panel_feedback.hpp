@@ -3,12 +3,14 @@
 #include <algorithm>
 #include <cstddef>
 #include <memory>
+#include <string>
 #include <utility>
 #include <vector>
 
 #include <nash_swarm/calibration/matrix_calibration.hpp>
 #include <nash_swarm/core/executor.hpp>
 #include <nash_swarm/format/panel.hpp>
+#include <nash_swarm/format/row_order.hpp>
 #include <nash_swarm/rounding/error_feedback.hpp>
 
 namespace nash_swarm {
@@ -55,15 +57,27 @@ class PanelFeedback {
   PanelFeedback& operator=(const PanelFeedback&) = delete;
 
   /// Every group of rows has its own; a panel has that of the group of its middle row.
+  /// @param order of the rows in the panels
   /// @throws Error if the moments are those of another matrix. O(groups · in³)
   NASH_SWARM_FUNCTION PanelFeedback(const MatrixCalibration& calibration, const InputBasis& basis,
-                                    std::size_t out_features, ExecutorView executor)
-      : own_(detail::group_feedback(calibration, basis, executor)) {
+                                    std::size_t out_features, ExecutorView executor,
+                                    const RowOrder& order = {}) {
+    if (!calibration.fits_rows(out_features)) {
+      throw Error(calibration.inputs().name(),
+                  "gradients of " + std::to_string(calibration.gradients()->out_features()) +
+                      " rows for a matrix of " + std::to_string(out_features));
+    }
+    own_ = detail::group_feedback(calibration, basis, executor);
     for (const auto& feedback : own_) groups_.push_back(nullptr_if_none(*feedback));
     for (std::size_t p = 0; p < panel_count(out_features); ++p) {
       const std::size_t middle = std::min(out_features - 1, p * panel_rows + panel_rows / 2);
-      group_of_panel_.push_back(calibration.group_of(middle));
+      group_of_panel_.push_back(calibration.group_of(order.row_at(middle)));
     }
+  }
+
+  /// Whether it is for a matrix of so many panels.
+  bool fits(std::size_t panels) const noexcept {
+    return group_of_panel_.empty() || group_of_panel_.size() == panels;
   }
 
   std::size_t group_of(std::size_t panel) const noexcept {
