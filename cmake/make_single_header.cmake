@@ -10,6 +10,8 @@ set(name_text "\n#define NASH_SWARM_TEXT <nash_swarm/([^>\n]+)>")
 set(include_text "\n#include NASH_SWARM_TEXT")
 
 set(output "#pragma once\n// nash_swarm/${HEADER} and all that it includes, in one file. License: Apache-2.0.\n")
+set(alone "a single header of nash_swarm goes with no other header of it in one file")
+string(APPEND output "#if defined(NASH_SWARM_TARGET)\n#error \"${alone}\"\n#endif\n")
 set(rest "\n#include <nash_swarm/${HEADER}>\n")
 set(done "")         # headers that are there under all conditions
 set(conditional "")  # headers that are there behind a guard
@@ -57,4 +59,5 @@ endwhile()
 string(APPEND output "${rest}")
 string(REPLACE "\n#undef NASH_SWARM_TEXT\n" "\n" output "${output}")
 string(REGEX REPLACE "\n\n\n+" "\n\n" output "${output}")
+string(APPEND output "#define NASH_SWARM_SINGLE_HEADER\n")
 file(WRITE "${OUTPUT}" "${output}")

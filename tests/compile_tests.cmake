@@ -22,3 +22,11 @@ if(EXISTS ${PROJECT_SOURCE_DIR}/include/nash_swarm/matmul.hpp)
     PROPERTIES PASS_REGULAR_EXPRESSION "core/tensor_view\\.hpp"
                FAIL_REGULAR_EXPRESSION "[/ ]xsimd/;[/ ]Eigen/;[/ ]nlohmann/;[Ee]rror:")
 endif()
+
+# Hosts that compile with -ffast-math may multiply.
+if(CMAKE_BUILD_TYPE STREQUAL "Release" AND NOT NASH_SWARM_TESTS_OF)
+  add_executable(nash_swarm_fast_math fast_math/main.cpp)
+  target_link_libraries(nash_swarm_fast_math PRIVATE nash_swarm::matmul nash_swarm_warnings)
+  target_compile_options(nash_swarm_fast_math PRIVATE -O2 -ffast-math)
+  add_test(NAME "fast math: NaN and rounding are what they are else" COMMAND nash_swarm_fast_math)
+endif()

@@ -59,7 +59,7 @@ foreach(order baseline_first haswell_first)
     emulated.${order}.refused
     PROPERTIES ENVIRONMENT NASH_SWARM_INSTRUCTION_SET=avx2
                PASS_REGULAR_EXPRESSION
-               "instruction set: this machine has no \"avx2\"\\$<SEMICOLON> use portable")
+               "NASH_SWARM_INSTRUCTION_SET: this machine has no \"avx2\"\\$<SEMICOLON> use portable")
 endforeach()
 
 # The tests of the kernels.

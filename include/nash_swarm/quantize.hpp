@@ -2,6 +2,10 @@
 
 /// Everything that a host needs to quantize its weights and to multiply by them; files are in io/.
 
+#if defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__
+#error "Quantizing needs NaN and infinity: add -fno-finite-math-only after -ffast-math"
+#endif
+
 #include <nash_swarm/calibration/gradient_moment.hpp>
 #include <nash_swarm/calibration/importance.hpp>
 #include <nash_swarm/calibration/input_moment.hpp>

@@ -148,6 +148,9 @@ TEST_CASE("matmul_exact: what does not fit is refused") {
   CHECK(problem_of(65, 2, 17, portable) ==
         "output of shape [2, 17] for a product of shape [3, 17]");
   CHECK_THROWS_AS(matmul_exact(PackedMatrix(), {}, {}, serial), nash_swarm::Error);
+  const PackedMatrix square = support::mixed_matrix(65, support::make_basis(65, 0, false), 12);
+  const TensorView<float, 2> in_place{x.data(), {std::size_t{3}, std::size_t{65}}};
+  CHECK_THROWS_AS(matmul_exact(square, in_place, in_place, serial), nash_swarm::Error);
   for (const auto& entry : nash_swarm::instruction_sets) {
     if (nash_swarm::is_supported(entry.set)) continue;
     CHECK(problem_of(65, 3, 17, entry.set) ==

@@ -182,6 +182,7 @@ TEST_CASE("plan: bits per weight bound the bytes") {
   CHECK(Budget::bits(3.0).for_weights(1000) == 375);
   CHECK(Budget::bits(3.0).for_weights(1001) == 375);
   CHECK(Budget::bytes(77).for_weights(1000) == 77);
+  CHECK(Budget::bits(1e30).for_weights(1000) == std::uint64_t{1} << 63);
   for (const double bad : {0.0, -1.0, std::numeric_limits<double>::infinity(),
                            std::numeric_limits<double>::quiet_NaN()}) {
     CHECK(contains(message_of([&] { Budget::bits(bad); }), "budget"));

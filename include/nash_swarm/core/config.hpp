@@ -6,6 +6,10 @@
 #error "nash_swarm needs C++20: compile with -std=c++20 or later"
 #endif
 
+#if defined(NASH_SWARM_SINGLE_HEADER)
+#error "a single header of nash_swarm goes with no other header of it in one file"
+#endif
+
 /// What takes long to compile is compiled in every file that uses it, or once for all files of a
 /// host: it defines NASH_SWARM_KERNELS_ELSEWHERE for all of them, which then see declarations, and
 /// NASH_SWARM_KERNELS_HERE for one more file, compiled with the same options, that includes

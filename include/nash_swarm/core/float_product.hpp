@@ -57,7 +57,9 @@ NASH_SWARM_DEFINITION void add_product(TensorView<const float, 2> a, TensorView<
                                        TensorView<float, 2> c, InstructionSet set) {
   if (a.extent(1) != b.extent(0) || c.extent(0) != a.extent(0) || c.extent(1) != b.extent(1)) {
     const auto shape = [](const auto& view) {
-      return "[" + std::to_string(view.extent(0)) + ", " + std::to_string(view.extent(1)) + "]";
+      std::string text = std::to_string(view.extent(0));  // (g++ 12 warns of a + at -O3)
+      text.insert(0, 1, '[').append(", ").append(std::to_string(view.extent(1))).push_back(']');
+      return text;
     };
     detail::raise(Error("product", shape(a) + " times " + shape(b) + " is not " + shape(c)));
   }

@@ -111,14 +111,15 @@ inline bool is_supported(InstructionSet set) noexcept {
 }
 
 /// The set of that name, or the error that the name is unknown or this machine lacks the set.
-inline Result<InstructionSet> instruction_set_named(std::string_view name) {
+/// @param subject of the error: who named it
+inline Result<InstructionSet> instruction_set_named(
+    std::string_view name, const std::string& subject = "instruction set") {
   std::string known;
   for (const InstructionSetName& entry : instruction_sets) {
     if (entry.name == name && is_supported(entry.set)) return entry.set;
     if (is_supported(entry.set)) known += (known.empty() ? "" : ", ") + std::string(entry.name);
   }
-  return Error("instruction set", "this machine has no \"" + std::string(name) + "\"",
-               "use " + known);
+  return Error(subject, "this machine has no \"" + std::string(name) + "\"", "use " + known);
 }
 
 /// The set that is used unless another is asked for: the widest that this machine has, or the one
@@ -126,8 +127,9 @@ inline Result<InstructionSet> instruction_set_named(std::string_view name) {
 /// `instruction_set_named`.
 inline const Result<InstructionSet>& try_default_instruction_set() {
   static const Result<InstructionSet> set = []() -> Result<InstructionSet> {
-    const char* const named = std::getenv("NASH_SWARM_INSTRUCTION_SET");
-    if (named != nullptr && *named != '\0') return instruction_set_named(named);
+    const char* const variable = "NASH_SWARM_INSTRUCTION_SET";
+    const char* const named = std::getenv(variable);
+    if (named != nullptr && *named != '\0') return instruction_set_named(named, variable);
     InstructionSet widest = InstructionSet::portable;
     for (const InstructionSetName& entry : instruction_sets) {
       if (is_supported(entry.set)) widest = entry.set;

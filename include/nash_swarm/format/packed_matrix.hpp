@@ -1,6 +1,5 @@
 #pragma once
 
-#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -10,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include <nash_swarm/core/finite.hpp>
 #include <nash_swarm/core/half.hpp>
 #include <nash_swarm/core/result.hpp>
 #include <nash_swarm/format/cell_map.hpp>
@@ -92,7 +92,7 @@ class PackedMatrix {
                              std::to_string(parts_.out_features) + " rows");
     }
     for (std::size_t row = 0; row < parts_.row_scales.size(); ++row) {
-      if (!std::isfinite(to_float(parts_.row_scales[row]))) {
+      if (!detail::is_finite(to_float(parts_.row_scales[row]))) {
         return Error(name, "row scale " + std::to_string(row) + " is not finite",
                      "the file is damaged");
       }

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <algorithm>
-#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -11,6 +10,7 @@
 
 #include <nash_swarm/core/aligned_buffer.hpp>
 #include <nash_swarm/core/executor.hpp>
+#include <nash_swarm/core/finite.hpp>
 #include <nash_swarm/core/instruction_set.hpp>
 #include <nash_swarm/core/result.hpp>
 #include <nash_swarm/core/tensor_view.hpp>
@@ -197,9 +197,9 @@ inline BlockScale scale_block(const ActivationRounding& rounding, float most_int
   const float largest = rounding.largest_magnitude(values, size);
   const float factor = most_integer / largest;
   // A product may round up to just above the integer, by less than a half.
-  if (largest > 0.0f && std::isfinite(factor)) return {factor, largest / 127.0f};
+  if (is_finite(factor)) return {factor, largest / 127.0f};
   std::fill_n(values, size, 0.0f);
-  return {0.0f, largest > 0.0f ? 0.0f : largest};
+  return {0.0f, is_finite(largest) ? 0.0f : largest};
 }
 
 /// Brings one input into the basis and rounds it.

@@ -25,15 +25,19 @@ inline namespace NASH_SWARM_TARGET {
 /// or on other tokens. An output is off by less than 2^−24 · (257 + in / 256) of the sum of the
 /// magnitudes of its terms, most often by far less.
 /// @param x [tokens, in]
-/// @param y [tokens, out]
+/// @param y [tokens, out], apart from x
 /// @param asked the set of instructions, for tests
-/// @throws Error if the shapes do not fit, or the machine lacks the set
+/// @throws Error if the shapes do not fit, x and y begin at one place, or the machine lacks the set
 template <Executor E>
 void matmul_exact(const PackedMatrix& matrix, TensorView<const float, 2> x, TensorView<float, 2> y,
                   E& executor, std::optional<InstructionSet> asked = std::nullopt) {
   detail::raise_if(detail::refuse_empty(matrix));
   detail::raise_if(detail::refuse_wrong_input(matrix.basis(), x));
   detail::raise_if(detail::refuse_wrong_output(matrix, x.extent(0), y));
+  if (x.extent(0) == 0) return;
+  if (x.data() == y.data()) {
+    detail::raise(Error(matrix.name(), "x and y are the same memory", "give y memory of its own"));
+  }
   const InstructionSet set = detail::value_or_raise(detail::usable_set(matrix.name(), asked));
   constexpr std::size_t rows_per_task = 4 * panel_rows;
   const std::size_t in = matrix.in_features();

@@ -44,8 +44,9 @@ class Budget {
   /// The budget in bytes for that many weights.
   std::uint64_t for_weights(std::uint64_t weights) const noexcept {
     if (bits_per_weight_ == 0.0) return bytes_;
-    return static_cast<std::uint64_t>(
-        std::floor(bits_per_weight_ * static_cast<double>(weights) / 8.0));
+    const double bytes = std::floor(bits_per_weight_ * static_cast<double>(weights) / 8.0);
+    constexpr double most = 0x1p63;  // more than any plan takes
+    return static_cast<std::uint64_t>(std::min(bytes, most));
   }
 
  private:

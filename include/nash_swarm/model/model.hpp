@@ -82,6 +82,8 @@ class Model {
     for (const ModelMatrix& matrix : matrices_) {
       if (matrix.name == name) throw Error(name, "a matrix of this name was added before");
     }
+    if (!basis) throw Error(name, "no input basis", "make one with Model::input_basis");
+    if (weights.extent(0) == 0) throw Error(name, "a matrix of 0 rows", "leave it out");
     ModelMatrix matrix;
     matrix.name = name;
     matrix.out_features = weights.extent(0);

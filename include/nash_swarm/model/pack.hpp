@@ -26,6 +26,7 @@ NASH_SWARM_FUNCTION PackedMatrix pack(TensorView<const float, 2> weights, const 
 NASH_SWARM_DEFINITION PackedMatrix pack(TensorView<const float, 2> weights, const MatrixPlan& plan,
                                         const MatrixCalibration& calibration,
                                         ExecutorView executor) {
+  if (!plan.basis) throw Error(plan.name, "a plan without an input basis", "take one of allocate");
   if (!plan.order.natural() && plan.order.size() != weights.extent(0)) {
     throw Error(plan.name, "an order of " + std::to_string(plan.order.size()) +
                                " rows for a matrix of " + std::to_string(weights.extent(0)));

@@ -14,10 +14,11 @@ namespace nash_swarm {
 /// The product in plain C++, for every machine.
 ///
 /// Bounds: an accumulator sums at most 256 products (the widest scale block) of |weight| ≤ 32,767
-/// and |activation| ≤ 127, below 2^30.1. Sums over blocks are double and add integer sums, rounded to
-/// float, times a float scale: 48 bits, exact in double. So it makes no difference whether a compiler
-/// fuses the product with the addition, and results are the same bits everywhere. (Flags that let a
-/// compiler reorder sums, such as -ffast-math, give up that promise.)
+/// and |activation| ≤ 127, below 2^30.1. Sums over blocks are double and add integer sums, rounded
+/// to float, times a float scale: 48 bits, exact in double. So it makes no difference whether a
+/// compiler fuses the product with the addition, and results are the same bits everywhere. (Flags
+/// that let a compiler reorder sums, such as -ffast-math, give up that promise, but no outputs of
+/// NaN.)
 namespace portable {
 
 /// Tokens that share one decoding of a panel.
