@@ -50,3 +50,17 @@
 #else
 #define NASH_SWARM_TARGET target_baseline
 #endif
+
+#define NASH_SWARM_QUOTED(Text) #Text
+#define NASH_SWARM_ABI_TAG(Target) [[gnu::abi_tag(NASH_SWARM_QUOTED(Target))]]
+/// Stands before functions of data types, to put the key into their symbols alone. Accessors that
+/// every compiler inlines go without.
+#define NASH_SWARM_KEYED NASH_SWARM_ABI_TAG(NASH_SWARM_TARGET)
+
+/// Declares the copies, moves and destructor that a class has anyway.
+#define NASH_SWARM_KEYED_COPIES(Class)                       \
+  NASH_SWARM_KEYED Class(const Class&) = default;            \
+  NASH_SWARM_KEYED Class(Class&&) = default;                 \
+  NASH_SWARM_KEYED Class& operator=(const Class&) = default; \
+  NASH_SWARM_KEYED Class& operator=(Class&&) = default;      \
+  NASH_SWARM_KEYED ~Class() = default
