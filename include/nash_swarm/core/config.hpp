@@ -61,6 +61,6 @@
 #define NASH_SWARM_KEYED_COPIES(Class)                       \
   NASH_SWARM_KEYED Class(const Class&) = default;            \
   NASH_SWARM_KEYED Class(Class&&) = default;                 \
-  NASH_SWARM_KEYED Class& operator=(const Class&) = default; \
-  NASH_SWARM_KEYED Class& operator=(Class&&) = default;      \
+  NASH_SWARM_KEYED [[gnu::flatten]] Class& operator=(const Class&) = default; \
+  NASH_SWARM_KEYED [[gnu::flatten]] Class& operator=(Class&&) = default;      \
   NASH_SWARM_KEYED ~Class() = default
