@@ -95,7 +95,7 @@ class GradientMoment {
     return (row_squares_[row] + row_squares_[out_features_ + row]) / static_cast<double>(tokens_);
   }
   /// The same of one half of the sequences, summed.
-  double half_square(std::size_t half, std::size_t row) const noexcept {
+  NASH_SWARM_KEYED double half_square(std::size_t half, std::size_t row) const noexcept {
     return row_squares_[half * out_features_ + row];
   }
 

@@ -45,7 +45,7 @@ class TensorView {
   static constexpr std::size_t rank = Rank;
 
   /// An empty view: every extent is 0.
-  constexpr TensorView() noexcept = default;
+  NASH_SWARM_KEYED constexpr TensorView() noexcept = default;
 
   /// A dense row-major view.
   /// @throws Error for a negative extent, a null pointer with elements, or a size that overflows

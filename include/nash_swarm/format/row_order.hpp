@@ -80,7 +80,7 @@ class RowOrder {
   NASH_SWARM_KEYED static constexpr std::size_t bytes_of(std::size_t rows) noexcept {
     return (rows * entry_bits(rows) + 7) / 8;
   }
-  std::size_t stored_bytes() const noexcept { return bytes_of(size()); }
+  NASH_SWARM_KEYED std::size_t stored_bytes() const noexcept { return bytes_of(size()); }
 
   NASH_SWARM_KEYED friend bool operator==(const RowOrder&, const RowOrder&) = default;
 

@@ -107,10 +107,10 @@ class Activations {
     const RowGroup own = group_from(row);
     return own.block_sums[block * own.rows];
   }
-  float scale(std::size_t row, std::size_t scale_block) const noexcept {
+  NASH_SWARM_KEYED float scale(std::size_t row, std::size_t scale_block) const noexcept {
     return at<float>(scales_place())[scale_index(row, scale_block)];
   }
-  float& scale(std::size_t row, std::size_t scale_block) noexcept {
+  NASH_SWARM_KEYED float& scale(std::size_t row, std::size_t scale_block) noexcept {
     return at<float>(scales_place())[scale_index(row, scale_block)];
   }
   /// The rows that lie beside a row, itself among them.
