@@ -107,6 +107,7 @@ class PackedMatrix {
                                         parts_.basis->padded_features() / block_channels);
     if (!cells) return cells.error();
     cells_ = *std::move(cells);
+    // Not resized: compilers keep that apart, without a key (see NASH_SWARM_TARGET).
     panel_offsets_ = std::vector<std::size_t>(cells_.panels() + 1);
     for (std::size_t p = 0; p < cells_.panels(); ++p) {
       panel_offsets_[p + 1] = panel_offsets_[p] + panel_code_bytes(cells_.panel(p));

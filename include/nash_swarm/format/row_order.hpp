@@ -39,6 +39,7 @@ class RowOrder {
                                                      std::span<const std::uint32_t> panels) {
     const std::size_t count = panels.size();
     RowOrder order;
+    // Not resized: compilers keep that apart, without a key (see NASH_SWARM_TARGET).
     order.rows_ = std::vector<std::uint32_t>(count);
     order.positions_ = std::vector<std::uint32_t>(count);
     std::vector<std::size_t> taken(panel_count(count));
