@@ -38,7 +38,7 @@ endfunction()
 foreach(machine x86-64 haswell)
   add_library(emulated_${machine} OBJECT emulated/multiply.cpp)
   target_link_libraries(emulated_${machine} PRIVATE nash_swarm::matmul nash_swarm_warnings)
-  target_compile_options(emulated_${machine} PRIVATE -O1 -march=${machine})
+  target_compile_options(emulated_${machine} PRIVATE -O2 -march=${machine})
 endforeach()
 set(baseline_first $<TARGET_OBJECTS:emulated_x86-64> $<TARGET_OBJECTS:emulated_haswell>)
 set(haswell_first $<TARGET_OBJECTS:emulated_haswell> $<TARGET_OBJECTS:emulated_x86-64>)
@@ -61,6 +61,13 @@ foreach(order baseline_first haswell_first)
                PASS_REGULAR_EXPRESSION
                "NASH_SWARM_INSTRUCTION_SET: this machine has no \"avx2\"\\$<SEMICOLON> use portable")
 endforeach()
+
+# What both files define and share.
+add_test(
+  NAME emulated.shared_functions
+  COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/emulated/shared_functions.sh ${CMAKE_NM} ${CMAKE_OBJDUMP}
+          target_avx2 $<TARGET_OBJECTS:emulated_haswell>)
+set_tests_properties(emulated.shared_functions PROPERTIES LABELS emulated TIMEOUT 900)
 
 # The tests of the kernels.
 foreach(cpu Nehalem Haswell)

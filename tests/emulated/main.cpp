@@ -17,8 +17,7 @@ int run(Multiply multiply, std::string_view expected_set) {
       [&](const nash_swarm::PackedMatrix& matrix, const support::Row& x) {
         support::Row y(support::golden_tokens * matrix.out_features());
         const nash_swarm::InstructionSet set =
-            multiply(matrix, support::rows_of(x, matrix.in_features()),
-                     {y.data(), {support::golden_tokens, matrix.out_features()}});
+            multiply(matrix, x.data(), y.data(), support::golden_tokens);
         for (const auto& entry : nash_swarm::instruction_sets) {
           if (entry.set == set) same_set = same_set && entry.name == expected_set;
         }

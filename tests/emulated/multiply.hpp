@@ -1,17 +1,19 @@
 #pragma once
 
+#include <cstddef>
+
 #include <nash_swarm/matmul.hpp>
 
 /// What a host's file does with the library. The file is compiled twice, for the oldest x86-64 and
 /// for Haswell, as a host does that chooses among its own kernels at run time.
 using Multiply = nash_swarm::InstructionSet (*)(const nash_swarm::PackedMatrix& matrix,
-                                                nash_swarm::TensorView<const float, 2> x,
-                                                nash_swarm::TensorView<float, 2> y);
+                                                const float* x, float* y, std::size_t tokens);
 
+/// Makes a matrix of the parts of another and multiplies by it.
+/// @param x [tokens, in]
+/// @param y [tokens, out]
 /// @return the instruction set that the library chose
-nash_swarm::InstructionSet multiply_baseline(const nash_swarm::PackedMatrix& matrix,
-                                             nash_swarm::TensorView<const float, 2> x,
-                                             nash_swarm::TensorView<float, 2> y);
-nash_swarm::InstructionSet multiply_haswell(const nash_swarm::PackedMatrix& matrix,
-                                            nash_swarm::TensorView<const float, 2> x,
-                                            nash_swarm::TensorView<float, 2> y);
+nash_swarm::InstructionSet multiply_baseline(const nash_swarm::PackedMatrix& matrix, const float* x,
+                                             float* y, std::size_t tokens);
+nash_swarm::InstructionSet multiply_haswell(const nash_swarm::PackedMatrix& matrix, const float* x,
+                                            float* y, std::size_t tokens);

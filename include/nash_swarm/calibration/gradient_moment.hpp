@@ -34,8 +34,8 @@ class GradientMoment {
   /// @param name names the matrix in messages
   /// @param group_rows rows that share moments, such as those of an attention head
   /// @throws Error unless it divides the rows
-  GradientMoment(std::string name, std::size_t out_features, std::size_t in_features,
-                 std::size_t group_rows)
+  NASH_SWARM_KEYED GradientMoment(std::string name, std::size_t out_features,
+                                  std::size_t in_features, std::size_t group_rows)
       : name_(std::move(name)),
         out_features_(out_features),
         group_rows_(group_rows),
@@ -45,8 +45,9 @@ class GradientMoment {
   /// Moments out of stored sums.
   /// @param row_squares [halves, out]
   /// @throws Error if sums and rows do not fit the groups, or for a row whose square is impossible
-  GradientMoment(std::string name, std::size_t group_rows, SymmetricSums sums,
-                 std::vector<double> row_squares, std::size_t tokens, std::size_t sequences)
+  NASH_SWARM_KEYED GradientMoment(std::string name, std::size_t group_rows, SymmetricSums sums,
+                                  std::vector<double> row_squares, std::size_t tokens,
+                                  std::size_t sequences)
       : name_(std::move(name)),
         out_features_(row_squares.size() / halves),
         group_rows_(group_rows),
@@ -77,23 +78,24 @@ class GradientMoment {
   std::size_t sequences() const noexcept { return sequences_; }
 
   /// Moments of two input channels in a group, summed over its rows, per token.
-  double operator()(std::size_t group, std::size_t a, std::size_t b) const noexcept {
+  NASH_SWARM_KEYED double operator()(std::size_t group, std::size_t a,
+                                     std::size_t b) const noexcept {
     return static_cast<double>(sums_(group, a, b)) / static_cast<double>(tokens_);
   }
 
   /// Trace of a group's moments: the squared lengths of its rows, summed.
-  double trace(std::size_t group) const noexcept {
+  NASH_SWARM_KEYED double trace(std::size_t group) const noexcept {
     double sum = 0.0;
     for (std::size_t k = 0; k < in_features(); ++k) sum += (*this)(group, k, k);
     return sum;
   }
 
   /// Squared length of a row's gradient, per token.
-  double row_square(std::size_t row) const noexcept {
+  NASH_SWARM_KEYED double row_square(std::size_t row) const noexcept {
     return (row_squares_[row] + row_squares_[out_features_ + row]) / static_cast<double>(tokens_);
   }
   /// The same of one half of the sequences, summed.
-  double half_square(std::size_t half, std::size_t row) const noexcept {
+  NASH_SWARM_KEYED double half_square(std::size_t half, std::size_t row) const noexcept {
     return row_squares_[half * out_features_ + row];
   }
 
@@ -102,7 +104,8 @@ class GradientMoment {
   /// @param dy gradients of the summed loss by the outputs [tokens, out]
   /// @throws Error for shapes that do not fit, or NaN or infinity
   template <Executor E>
-  void add(TensorView<const float, 2> x, TensorView<const float, 2> dy, E& executor) {
+  NASH_SWARM_KEYED void add(TensorView<const float, 2> x, TensorView<const float, 2> dy,
+                            E& executor) {
     if (x.extent(0) != dy.extent(0) || x.extent(1) != in_features() ||
         dy.extent(1) != out_features_) {
       throw Error(name_, "inputs of " + std::to_string(x.extent(1)) + " and gradients of " +
@@ -125,7 +128,8 @@ class GradientMoment {
   /// @throws Error for a wrong shape, no token, or NaN or infinity (named by row); then nothing is
   /// added
   template <Executor E>
-  void add_gradient(TensorView<const float, 2> gradient, std::size_t tokens, E& executor) {
+  NASH_SWARM_KEYED void add_gradient(TensorView<const float, 2> gradient, std::size_t tokens,
+                                     E& executor) {
     if (gradient.extent(0) != out_features_ || gradient.extent(1) != in_features()) {
       throw Error(name_, "a gradient of another shape than the matrix");
     }
@@ -160,7 +164,7 @@ class GradientMoment {
   /// Adds what another object has seen of the same matrix; sums in float32 depend a little on the
   /// order.
   /// @throws Error for moments of another name, shape or grouping
-  void merge(const GradientMoment& other) {
+  NASH_SWARM_KEYED void merge(const GradientMoment& other) {
     if (other.name_ != name_ || other.out_features_ != out_features_ ||
         other.in_features() != in_features() || other.group_rows_ != group_rows_) {
       throw Error(name_, "gradients " + shape_text() + " cannot be merged with those of " +
@@ -185,8 +189,8 @@ class GradientMoment {
  private:
   static constexpr std::size_t band_rows = 64;  // of a task
 
-  static std::size_t groups_of(const std::string& name, std::size_t out_features,
-                               std::size_t group_rows) {
+  NASH_SWARM_KEYED static std::size_t groups_of(const std::string& name, std::size_t out_features,
+                                                std::size_t group_rows) {
     if (group_rows == 0 || out_features % group_rows != 0) {
       throw Error(name, "groups of " + std::to_string(group_rows) + " rows do not divide " +
                             std::to_string(out_features) + " rows");
@@ -194,7 +198,7 @@ class GradientMoment {
     return out_features / group_rows;
   }
 
-  std::string shape_text() const {
+  NASH_SWARM_KEYED std::string shape_text() const {
     return "[" + std::to_string(out_features_) + ", " + std::to_string(in_features()) +
            "] in groups of " + std::to_string(group_rows_) + " rows";
   }

@@ -25,7 +25,7 @@ namespace nash_swarm {
 /// and only they can disturb each other systematically.
 class HeadingProducts {
  public:
-  explicit HeadingProducts(std::size_t matrices)
+  NASH_SWARM_KEYED explicit HeadingProducts(std::size_t matrices)
       : matrices_(matrices),
         sum_(Sums::Zero(index(2 * matrices), index(2 * matrices))),
         square_(Sums::Zero(index(matrices), index(matrices))),
@@ -41,7 +41,7 @@ class HeadingProducts {
   /// rows 2m and 2m + 1 are those of matrix m under its two seeds
   /// @throws Error for a wrong shape, no token, or NaN or infinity (named by matrix)
   template <Executor E>
-  void add(TensorView<const float, 2> z, std::size_t tokens, E& executor) {
+  NASH_SWARM_KEYED void add(TensorView<const float, 2> z, std::size_t tokens, E& executor) {
     if (z.extent(0) != 2 * matrices_ || tokens == 0) {
       throw Error("headings", std::to_string(z.extent(0)) + " rows of " + std::to_string(tokens) +
                                   " tokens for " + std::to_string(matrices_) +
@@ -67,20 +67,20 @@ class HeadingProducts {
   }
 
   /// ½ the mean of ‖z‖² of a matrix over both seeds: about its KL divergence in nats.
-  double loss(std::size_t m) const noexcept { return 0.5 * mean_square(m); }
+  NASH_SWARM_KEYED double loss(std::size_t m) const noexcept { return 0.5 * mean_square(m); }
 
   /// Mean product of the coherent parts of two matrices, or of one with itself.
-  double product(std::size_t m, std::size_t n) const noexcept {
+  NASH_SWARM_KEYED double product(std::size_t m, std::size_t n) const noexcept {
     return estimate(sum_, m, n) / static_cast<double>(tokens_);
   }
 
   /// Standard error of `product`: of the text, and of there being two seeds alone.
-  double standard_error(std::size_t m, std::size_t n) const noexcept {
+  NASH_SWARM_KEYED double standard_error(std::size_t m, std::size_t n) const noexcept {
     return std::hypot(text_error(m, n), seed_error(m, n, seed_spread()));
   }
 
   /// The number of pairs of matrices that disturb each other significantly.
-  std::size_t coupled_pairs() const {
+  NASH_SWARM_KEYED std::size_t coupled_pairs() const {
     std::size_t count = 0;
     const Sums gram = significant_gram();
     for (Eigen::Index m = 0; m < gram.rows(); ++m) {
@@ -92,7 +92,7 @@ class HeadingProducts {
   /// The headings of the coherent parts: the exact factor of the positive semidefinite matrix next
   /// to that of the products, where pairs that are not significant count as 0.
   template <class Matrix = Eigen::MatrixXd>  // so that it is compiled only where it is used
-  MeasuredHeadings headings() const {
+  NASH_SWARM_KEYED MeasuredHeadings headings() const {
     const Matrix gram = significant_gram();
     std::vector<Eigen::Index> coupled;
     for (Eigen::Index m = 0; m < gram.rows(); ++m) {
@@ -130,20 +130,21 @@ class HeadingProducts {
   static Eigen::Index index(std::size_t value) noexcept { return static_cast<Eigen::Index>(value); }
 
   /// Product of matrix m under seed a and matrix n under seed b.
-  static double under_seeds(const Sums& products, std::size_t m, std::size_t a, std::size_t n,
-                            std::size_t b) noexcept {
+  NASH_SWARM_KEYED static double under_seeds(const Sums& products, std::size_t m, std::size_t a,
+                                             std::size_t n, std::size_t b) noexcept {
     return products(index(2 * m + a), index(2 * n + b));
   }
 
   /// The coherent product: of one matrix across its seeds; of two matrices, whose seeds are all
   /// different, the mean over all four pairs.
-  static double estimate(const Sums& products, std::size_t m, std::size_t n) noexcept {
+  NASH_SWARM_KEYED static double estimate(const Sums& products, std::size_t m,
+                                          std::size_t n) noexcept {
     if (m == n) return under_seeds(products, m, 0, m, 1);
     return 0.25 * (under_seeds(products, m, 0, n, 0) + under_seeds(products, m, 0, n, 1) +
                    under_seeds(products, m, 1, n, 0) + under_seeds(products, m, 1, n, 1));
   }
 
-  void add_products(const Sums& products, double tokens) {
+  NASH_SWARM_KEYED void add_products(const Sums& products, double tokens) {
     sum_ += products;
     for (std::size_t m = 0; m < matrices_; ++m) {
       for (std::size_t n = 0; n < matrices_; ++n) {
@@ -156,13 +157,13 @@ class HeadingProducts {
     batches_ += 1.0;
   }
 
-  double mean_square(std::size_t m) const noexcept {
+  NASH_SWARM_KEYED double mean_square(std::size_t m) const noexcept {
     return 0.5 * (under_seeds(sum_, m, 0, m, 0) + under_seeds(sum_, m, 1, m, 1)) /
            static_cast<double>(tokens_);
   }
 
   /// The error of a mean over batches of unequal size.
-  double text_error(std::size_t m, std::size_t n) const noexcept {
+  NASH_SWARM_KEYED double text_error(std::size_t m, std::size_t n) const noexcept {
     if (batches_ < 2.0) return 0.0;
     const double mean = product(m, n);
     const double squares = square_(index(m), index(n)) -
@@ -173,21 +174,21 @@ class HeadingProducts {
   }
 
   /// The part of ‖z‖² that both seeds share, 0 … 1.
-  double share(std::size_t m) const noexcept {
+  NASH_SWARM_KEYED double share(std::size_t m) const noexcept {
     const double square = mean_square(m);
     return square > 0.0 ? std::clamp(product(m, m) / square, 0.0, 1.0) : 0.0;
   }
 
   /// Variance that the seeds give to `product`, if that of a product of two incoherent vectors of
   /// length 1 is 1: of all that two means over two seeds hold, but for coherent times coherent.
-  double seed_variance(std::size_t m, std::size_t n) const noexcept {
+  NASH_SWARM_KEYED double seed_variance(std::size_t m, std::size_t n) const noexcept {
     const double both = share(m) * share(n);
     return m == n ? 1.0 - both : 0.25 * (1.0 + share(m)) * (1.0 + share(n)) - both;
   }
 
   /// Standard deviation of the cosine of two incoherent vectors, from how products vary over the
   /// four pairs of seeds; pooled over all pairs of matrices.
-  double seed_spread() const noexcept {
+  NASH_SWARM_KEYED double seed_spread() const noexcept {
     double sum = 0.0;
     double expected = 0.0;
     for (std::size_t m = 0; m < matrices_; ++m) {
@@ -206,13 +207,13 @@ class HeadingProducts {
     return expected > 0.0 ? std::sqrt(sum / expected) : 0.0;
   }
 
-  double seed_error(std::size_t m, std::size_t n, double spread) const noexcept {
+  NASH_SWARM_KEYED double seed_error(std::size_t m, std::size_t n, double spread) const noexcept {
     return spread * std::sqrt(mean_square(m) * mean_square(n) * seed_variance(m, n));
   }
 
   /// The standard errors that noise exceeds in any of so many pairs as rarely as it exceeds two in
   /// a single one.
-  static double significant_errors(std::size_t pairs) noexcept {
+  NASH_SWARM_KEYED static double significant_errors(std::size_t pairs) noexcept {
     const double level =
         std::erfc(std::sqrt(2.0)) / static_cast<double>(std::max<std::size_t>(1, pairs));
     double low = 2.0;
@@ -225,7 +226,7 @@ class HeadingProducts {
   }
 
   /// The products with everything that noise could have made set to 0.
-  Sums significant_gram() const {
+  NASH_SWARM_KEYED Sums significant_gram() const {
     Sums gram = Sums::Zero(index(matrices_), index(matrices_));
     if (tokens_ == 0 || matrices_ == 0) return gram;
     const double spread = seed_spread();

@@ -18,12 +18,12 @@ namespace nash_swarm {
 class InputMoment {
  public:
   /// @param name names the matrix in messages
-  InputMoment(std::string name, std::size_t in_features)
+  NASH_SWARM_KEYED InputMoment(std::string name, std::size_t in_features)
       : name_(std::move(name)), sums_(1, in_features) {}
 
   /// Moments out of stored sums over `count` inputs.
   /// @throws Error for sums of several groups
-  InputMoment(std::string name, SymmetricSums sums, std::size_t count)
+  NASH_SWARM_KEYED InputMoment(std::string name, SymmetricSums sums, std::size_t count)
       : name_(std::move(name)), sums_(std::move(sums)), count_(count) {
     if (sums_.groups() != 1) throw Error(name_, "stored sums of several groups");
   }
@@ -34,16 +34,18 @@ class InputMoment {
   std::size_t count() const noexcept { return count_; }
 
   /// Mean product of two input channels; as long as nothing was seen that of white inputs (H = I).
-  double operator()(std::size_t a, std::size_t b) const noexcept {
+  NASH_SWARM_KEYED double operator()(std::size_t a, std::size_t b) const noexcept {
     if (count_ == 0) return a == b ? 1.0 : 0.0;
     return static_cast<double>(sums_(0, a, b)) / static_cast<double>(count_);
   }
 
   /// Mean square of one input channel.
-  double mean_square(std::size_t channel) const noexcept { return (*this)(channel, channel); }
+  NASH_SWARM_KEYED double mean_square(std::size_t channel) const noexcept {
+    return (*this)(channel, channel);
+  }
 
   /// Trace of H: the sum of the mean squares.
-  double trace() const noexcept {
+  NASH_SWARM_KEYED double trace() const noexcept {
     double sum = 0.0;
     for (std::size_t k = 0; k < in_features(); ++k) sum += mean_square(k);
     return sum;
@@ -53,7 +55,7 @@ class InputMoment {
   /// @throws Error for a wrong shape, or NaN or infinity in x (named by index), and then nothing is
   /// added; or for squares too large to be summed, and then the moments are lost
   template <Executor E>
-  void add(TensorView<const float, 2> x, E& executor) {
+  NASH_SWARM_KEYED void add(TensorView<const float, 2> x, E& executor) {
     if (x.extent(1) != in_features()) {
       throw Error(name_, "calibration input of " + std::to_string(x.extent(1)) +
                              " channels for a matrix of " + std::to_string(in_features()));
@@ -69,7 +71,7 @@ class InputMoment {
   /// Adds what another object has seen of the same matrix; sums in float32 depend a little on the
   /// order.
   /// @throws Error for moments of another name or size
-  void merge(const InputMoment& other) {
+  NASH_SWARM_KEYED void merge(const InputMoment& other) {
     if (other.name() != name() || other.in_features() != in_features()) {
       throw Error(name_, "moments of " + std::to_string(in_features()) +
                              " channels cannot be merged with those of " + other.name() + ", " +
@@ -84,7 +86,7 @@ class InputMoment {
 
  private:
   template <Executor E>
-  void check_finite(TensorView<const float, 2> x, E& executor) const {
+  NASH_SWARM_KEYED void check_finite(TensorView<const float, 2> x, E& executor) const {
     const std::size_t in = in_features();
     std::vector<std::size_t> places(x.extent(0), in);  // of the first bad value of a row
     constexpr std::size_t band_rows = 64;              // of a task
@@ -104,7 +106,7 @@ class InputMoment {
     }
   }
 
-  void check_sums() const {
+  NASH_SWARM_KEYED void check_sums() const {
     for (std::size_t k = 0; k < in_features(); ++k) {
       if (std::isfinite(mean_square(k))) continue;
       throw Error(name_,

@@ -25,7 +25,7 @@ class MatrixCalibration {
   MatrixCalibration(const InputMoment& inputs) : inputs_(&inputs) {}
 
   /// @throws Error if the moments are of different matrices
-  MatrixCalibration(const InputMoment& inputs, const GradientMoment& gradients)
+  NASH_SWARM_KEYED MatrixCalibration(const InputMoment& inputs, const GradientMoment& gradients)
       : inputs_(&inputs), gradients_(gradients.sequences() == 0 ? nullptr : &gradients) {
     if (inputs.in_features() != gradients.in_features()) {
       throw Error(inputs.name(), "moments of " + std::to_string(inputs.in_features()) +
@@ -50,7 +50,7 @@ class MatrixCalibration {
   }
 
   /// How much a row counts, on average 1 within a group.
-  double row_share(std::size_t row) const noexcept {
+  NASH_SWARM_KEYED double row_share(std::size_t row) const noexcept {
     if (!has_gradients()) return 1.0;
     const double mean =
         gradients_->trace(group_of(row)) / static_cast<double>(gradients_->group_rows());
@@ -59,7 +59,7 @@ class MatrixCalibration {
 
   /// The same for all rows, as far as one half of the sequences tells.
   /// @param half 0 or 1; there must be gradients
-  std::vector<double> row_shares(std::size_t half) const {
+  NASH_SWARM_KEYED std::vector<double> row_shares(std::size_t half) const {
     const std::size_t group_rows = gradients_->group_rows();
     std::vector<double> shares(gradients_->out_features());
     for (std::size_t first = 0; first < shares.size(); first += group_rows) {
@@ -76,7 +76,7 @@ class MatrixCalibration {
 
  private:
   /// Of a row whose gradients have this square, in a group where the mean is that.
-  static double share(double square, double mean) noexcept {
+  NASH_SWARM_KEYED static double share(double square, double mean) noexcept {
     return mean > 0.0 ? (square / mean + even_share) / (1.0 + even_share) : 1.0;
   }
 
@@ -90,7 +90,7 @@ struct MatrixMoments {
   std::optional<GradientMoment> gradients;
 
   /// Refers to this object.
-  MatrixCalibration calibration() const {
+  NASH_SWARM_KEYED MatrixCalibration calibration() const {
     return gradients ? MatrixCalibration(inputs, *gradients) : MatrixCalibration(inputs);
   }
 };
@@ -98,7 +98,7 @@ struct MatrixMoments {
 /// The second moments H of a group of rows: an average row's error e costs eᵀHe.
 class GroupMoment {
  public:
-  GroupMoment(const MatrixCalibration& calibration, std::size_t group)
+  NASH_SWARM_KEYED GroupMoment(const MatrixCalibration& calibration, std::size_t group)
       : inputs_(&calibration.inputs()), gradients_(calibration.gradients()), group_(group) {
     if (gradients_ == nullptr) return;
     const double trace = gradients_->trace(group);
@@ -118,12 +118,12 @@ class GroupMoment {
     return inputs_alone ? inputs_->count() : gradients_->tokens();
   }
 
-  double operator()(std::size_t a, std::size_t b) const noexcept {
+  NASH_SWARM_KEYED double operator()(std::size_t a, std::size_t b) const noexcept {
     const double inputs = input_factor_ * (*inputs_)(a, b);
     return gradients_ == nullptr ? inputs : inputs + gradient_factor_ * (*gradients_)(group_, a, b);
   }
 
-  double trace() const noexcept {
+  NASH_SWARM_KEYED double trace() const noexcept {
     double sum = 0.0;
     for (std::size_t k = 0; k < in_features(); ++k) sum += (*this)(k, k);
     return sum;

@@ -31,28 +31,28 @@ class AlignedBuffer {
 
   /// Zeroed memory.
   /// @throws Error if the bytes overflow, std::bad_alloc if there is no memory
-  explicit AlignedBuffer(std::size_t size) : AlignedBuffer(for_overwrite(size)) {
+  NASH_SWARM_KEYED explicit AlignedBuffer(std::size_t size) : AlignedBuffer(for_overwrite(size)) {
     if (size != 0) std::memset(static_cast<void*>(data_), 0, size * sizeof(T));
   }
 
   /// Memory with nothing in it yet, for what is written whole before it is read.
   /// @throws as the constructor does
-  static AlignedBuffer for_overwrite(std::size_t size) {
+  NASH_SWARM_KEYED static AlignedBuffer for_overwrite(std::size_t size) {
     AlignedBuffer buffer;
     if (size != 0) buffer.allocate(size);
     return buffer;
   }
 
-  AlignedBuffer(AlignedBuffer&& other) noexcept
+  NASH_SWARM_KEYED AlignedBuffer(AlignedBuffer&& other) noexcept
       : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
-  AlignedBuffer& operator=(AlignedBuffer&& other) noexcept {
+  NASH_SWARM_KEYED AlignedBuffer& operator=(AlignedBuffer&& other) noexcept {
     std::swap(data_, other.data_);
     std::swap(size_, other.size_);
     return *this;
   }
   AlignedBuffer(const AlignedBuffer&) = delete;
   AlignedBuffer& operator=(const AlignedBuffer&) = delete;
-  ~AlignedBuffer() {
+  NASH_SWARM_KEYED ~AlignedBuffer() {
     if (data_ != nullptr) ::operator delete(data_, alignment_of(size_ * sizeof(T)));
   }
 
@@ -68,7 +68,7 @@ class AlignedBuffer {
   const T& operator[](std::size_t index) const noexcept { return data_[index]; }
 
  private:
-  void allocate(std::size_t size) {
+  NASH_SWARM_KEYED void allocate(std::size_t size) {
     if (size > std::numeric_limits<std::size_t>::max() / 2 / sizeof(T)) {
       detail::raise(
           Error("AlignedBuffer", "size of " + std::to_string(size) + " elements overflows"));

@@ -36,7 +36,14 @@
 /// including file is compiled for. Two files of one program may be compiled with different
 /// `-march`; without the key the linker would keep one copy of an inline function for both, and
 /// the program could meet an instruction that the machine lacks. Data types stay outside, so that
-/// they pass freely between such files.
+/// they pass freely between such files; their functions have the key as a tag, see below.
+///
+/// That holds for functions of the library in files compiled with -O2 or more. It cannot hold for
+/// what such a file makes of templates and inline functions of others, those of the standard
+/// library and, where it quantizes, of Eigen; and with less optimisation a compiler keeps more of
+/// them apart, and even accessors and the copies of plain structs. The linker keeps the first copy
+/// that it meets: so a host compiles the files for newer machines with -O2 at least, and links
+/// those for the oldest machine first.
 #if defined(__AVX512FP16__)
 #define NASH_SWARM_TARGET target_avx512fp16
 #elif defined(__AVX512VBMI__)
@@ -54,3 +61,18 @@
 #else
 #define NASH_SWARM_TARGET target_baseline
 #endif
+
+#define NASH_SWARM_QUOTED(Text) #Text
+#define NASH_SWARM_ABI_TAG(Target) [[gnu::abi_tag(NASH_SWARM_QUOTED(Target))]]
+/// Stands before functions of data types and puts the key into their symbols. Accessors that hold
+/// no instruction of interest, or that every compiler inlines, go without.
+#define NASH_SWARM_KEYED NASH_SWARM_ABI_TAG(NASH_SWARM_TARGET)
+
+/// Declares the copies, moves and destructor that a class has anyway. Assignments take in those of
+/// the members, which may be implicit, and then no key reaches them.
+#define NASH_SWARM_KEYED_COPIES(Class)                                        \
+  NASH_SWARM_KEYED Class(const Class&) = default;                             \
+  NASH_SWARM_KEYED Class(Class&&) = default;                                  \
+  NASH_SWARM_KEYED [[gnu::flatten]] Class& operator=(const Class&) = default; \
+  NASH_SWARM_KEYED [[gnu::flatten]] Class& operator=(Class&&) = default;      \
+  NASH_SWARM_KEYED ~Class() = default

@@ -22,11 +22,15 @@ class Error : public std::runtime_error {
   /// @param subject name of the tensor, file or option that is wrong
   /// @param problem what is wrong and at which place
   /// @param remedy what to do about it; may be empty
-  Error(std::string subject, std::string problem, std::string remedy = {})
+  NASH_SWARM_KEYED Error(std::string subject, std::string problem, std::string remedy = {})
       : std::runtime_error(subject + ": " + problem + (remedy.empty() ? "" : "; " + remedy)),
         subject_(std::move(subject)),
         problem_(std::move(problem)),
         remedy_(std::move(remedy)) {}
+  NASH_SWARM_KEYED Error(const Error&) = default;
+  NASH_SWARM_KEYED Error(Error&&) = default;
+  NASH_SWARM_KEYED Error& operator=(const Error&) = default;
+  NASH_SWARM_KEYED Error& operator=(Error&&) = default;
 
   const std::string& subject() const noexcept { return subject_; }
   const std::string& problem() const noexcept { return problem_; }

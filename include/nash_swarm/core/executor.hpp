@@ -36,15 +36,15 @@ concept Executor = requires(E& executor, std::size_t count) {
 class ExecutorView {
  public:
   template <Executor E>
-  requires(!std::same_as<std::remove_cv_t<E>, ExecutorView>) ExecutorView(E& executor)
-  noexcept
+    requires(!std::same_as<std::remove_cv_t<E>, ExecutorView>)
+  NASH_SWARM_KEYED ExecutorView(E& executor) noexcept
       : executor_(std::addressof(executor)),
         run_([](const void* own, std::size_t count, Task task) {
           static_cast<E*>(const_cast<void*>(own))->run(count, task);
         }) {}
 
   template <class Body>
-  void run(std::size_t count, Body&& body) const {
+  NASH_SWARM_KEYED void run(std::size_t count, Body&& body) const {
     run_(executor_, count,
          {std::addressof(body), [](const void* own, std::size_t index) {
             (*static_cast<std::remove_reference_t<Body>*>(const_cast<void*>(own)))(index);
@@ -69,12 +69,13 @@ struct SerialExecutor {
   static constexpr std::size_t threads() noexcept { return 1; }
 
   template <class Body>
-  void run(std::size_t count, Body&& body) const {
+  NASH_SWARM_KEYED void run(std::size_t count, Body&& body) const {
     for (std::size_t index = 0; index < count; ++index) body(index);
   }
 };
 
 namespace detail {
+inline namespace NASH_SWARM_TARGET {
 
 /// Calls `body(begin, end)` for bands of [first, last), `band` long, the last one what is left.
 template <Executor E, class Body>
@@ -98,5 +99,6 @@ std::size_t enough_tasks(const E& executor) noexcept {
   }
 }
 
+}  // namespace NASH_SWARM_TARGET
 }  // namespace detail
 }  // namespace nash_swarm

@@ -17,13 +17,13 @@ namespace nash_swarm {
 /// inputs of equal fingerprint can be made on purpose.
 class Fingerprint {
  public:
-  void add(std::uint64_t number) noexcept {
+  NASH_SWARM_KEYED void add(std::uint64_t number) noexcept {
     value_ = (std::rotl(value_, 29) ^ number) * 0x9e3779b97f4a7c15u;
     value_ ^= value_ >> 32;
   }
 
   /// Adds bytes and their number, so that "ab" + "c" and "a" + "bc" differ.
-  void add(std::span<const std::byte> bytes) noexcept {
+  NASH_SWARM_KEYED void add(std::span<const std::byte> bytes) noexcept {
     add(std::uint64_t{bytes.size()});
     std::uint64_t word = 0;
     for (; bytes.size() >= sizeof word; bytes = bytes.subspan(sizeof word)) {
@@ -36,7 +36,7 @@ class Fingerprint {
     add(word);
   }
 
-  void add(std::string_view text) noexcept { add(std::as_bytes(std::span(text))); }
+  NASH_SWARM_KEYED void add(std::string_view text) noexcept { add(std::as_bytes(std::span(text))); }
 
   std::uint64_t value() const noexcept { return value_; }
 

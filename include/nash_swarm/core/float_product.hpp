@@ -19,7 +19,7 @@ struct MatrixPlace {
   std::size_t column_stride;
 
   /// The matrix from an element on.
-  MatrixPlace at(std::size_t row, std::size_t column) const noexcept {
+  NASH_SWARM_KEYED MatrixPlace at(std::size_t row, std::size_t column) const noexcept {
     return {data + row * row_stride + column * column_stride, row_stride, column_stride};
   }
 };

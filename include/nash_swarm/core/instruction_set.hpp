@@ -49,7 +49,7 @@ inline constexpr InstructionSetName instruction_sets[] = {
 };
 
 /// The set whose code serves where this one has none: the same but for dot products of bytes.
-constexpr InstructionSet base_set(InstructionSet set) noexcept {
+NASH_SWARM_KEYED constexpr InstructionSet base_set(InstructionSet set) noexcept {
   if (set == InstructionSet::neon_dotprod) return InstructionSet::neon;
   if (set == InstructionSet::avxvnni) return InstructionSet::avx2;
   return set;

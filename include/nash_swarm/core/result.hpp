@@ -11,8 +11,10 @@ namespace nash_swarm {
 template <class T>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : value_(std::move(value)) {}  // implicit, so that functions return either
-  Result(Error error) : error_(std::move(error)) {}
+  // Implicit, so that functions return either.
+  NASH_SWARM_KEYED Result(T value) : value_(std::move(value)) {}
+  NASH_SWARM_KEYED Result(Error error) : error_(std::move(error)) {}
+  NASH_SWARM_KEYED_COPIES(Result);
 
   /// True if there is a value.
   explicit operator bool() const noexcept { return value_.has_value(); }

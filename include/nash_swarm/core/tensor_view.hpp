@@ -14,8 +14,9 @@ namespace nash_swarm {
 /// A size given by the host in any integer type; negative values are refused.
 class Extent {
  public:
+  // Implicit, so that `{rows, cols}` works with any integer type.
   template <std::integral Integer>
-  constexpr Extent(Integer value)  // implicit, so that `{rows, cols}` works with any integer type
+  NASH_SWARM_KEYED constexpr Extent(Integer value)
       : value_(static_cast<std::size_t>(value)) {
     if constexpr (std::is_signed_v<Integer>) {
       if (value < 0) {
@@ -44,21 +45,22 @@ class TensorView {
   static constexpr std::size_t rank = Rank;
 
   /// An empty view: every extent is 0.
-  constexpr TensorView() noexcept = default;
+  NASH_SWARM_KEYED constexpr TensorView() noexcept = default;
 
   /// A dense row-major view.
   /// @throws Error for a negative extent, a null pointer with elements, or a size that overflows
-  constexpr TensorView(T* data, const Extent (&extents)[Rank])
+  NASH_SWARM_KEYED constexpr TensorView(T* data, const Extent (&extents)[Rank])
       : TensorView(data, values(extents), dense_strides(values(extents))) {}
 
   /// A view with a stride (in elements, 0 or more) for every dimension.
   /// @throws Error for a negative extent, a null pointer with elements, or a size that overflows
-  constexpr TensorView(T* data, const Extent (&extents)[Rank], const Extent (&strides)[Rank])
+  NASH_SWARM_KEYED constexpr TensorView(T* data, const Extent (&extents)[Rank],
+                                        const Extent (&strides)[Rank])
       : TensorView(data, values(extents), values(strides)) {}
 
   /// The same from arrays; a template, so that braces always mean the constructor above.
   template <std::same_as<Sizes> Array>
-  constexpr TensorView(T* data, const Array& extents, const Array& strides)
+  NASH_SWARM_KEYED constexpr TensorView(T* data, const Array& extents, const Array& strides)
       : data_(data), extents_(extents), strides_(strides) {
     check();
   }
@@ -66,7 +68,7 @@ class TensorView {
   /// A view on mutable elements is also a view on constant ones.
   template <class U>
     requires(std::is_const_v<T> && std::same_as<U, value_type>)
-  constexpr TensorView(const TensorView<U, Rank>& other) noexcept
+  NASH_SWARM_KEYED constexpr TensorView(const TensorView<U, Rank>& other) noexcept
       : data_(other.data()), extents_(other.extents()), strides_(other.strides()) {}
 
   constexpr T* data() const noexcept { return data_; }
@@ -76,7 +78,7 @@ class TensorView {
   constexpr std::size_t stride(std::size_t dimension) const noexcept { return strides_[dimension]; }
 
   /// Number of elements.
-  constexpr std::size_t size() const noexcept {
+  NASH_SWARM_KEYED constexpr std::size_t size() const noexcept {
     std::size_t count = 1;
     for (const std::size_t extent : extents_) count *= extent;
     return count;
@@ -84,7 +86,7 @@ class TensorView {
   constexpr bool empty() const noexcept { return size() == 0; }
 
   /// True if the elements lie one after the other in row-major order.
-  constexpr bool is_contiguous() const noexcept {
+  NASH_SWARM_KEYED constexpr bool is_contiguous() const noexcept {
     const Sizes dense = dense_strides(extents_);
     bool contiguous = true;
     for (std::size_t d = 0; d < Rank; ++d) {  // the stride of a single element leads nowhere
@@ -96,7 +98,7 @@ class TensorView {
   /// The element at the given indices; not checked.
   template <std::integral... Index>
     requires(sizeof...(Index) == Rank)
-  constexpr T& operator()(Index... index) const noexcept {
+  NASH_SWARM_KEYED constexpr T& operator()(Index... index) const noexcept {
     std::size_t offset = 0;
     std::size_t dimension = 0;
     ((offset += static_cast<std::size_t>(index) * strides_[dimension++]), ...);
@@ -104,7 +106,7 @@ class TensorView {
   }
 
   /// The same matrix read the other way round: element (i, j) becomes (j, i).
-  constexpr TensorView transposed() const noexcept
+  NASH_SWARM_KEYED constexpr TensorView transposed() const noexcept
     requires(Rank == 2)
   {
     TensorView view;
@@ -131,7 +133,7 @@ class TensorView {
 
   /// Element `index` of the first dimension, as a view of one rank less.
   /// @throws Error if the index does not lie within the view
-  constexpr TensorView<T, Rank - 1> operator[](std::size_t index) const
+  NASH_SWARM_KEYED constexpr TensorView<T, Rank - 1> operator[](std::size_t index) const
     requires(Rank >= 2)
   {
     if (index >= extents_[0]) {
@@ -149,13 +151,13 @@ class TensorView {
   }
 
  private:
-  static constexpr Sizes values(const Extent (&list)[Rank]) noexcept {
+  NASH_SWARM_KEYED static constexpr Sizes values(const Extent (&list)[Rank]) noexcept {
     Sizes sizes{};
     for (std::size_t d = 0; d < Rank; ++d) sizes[d] = list[d].value();
     return sizes;
   }
 
-  static constexpr Sizes dense_strides(const Sizes& extents) noexcept {
+  NASH_SWARM_KEYED static constexpr Sizes dense_strides(const Sizes& extents) noexcept {
     Sizes strides{};
     std::size_t stride = 1;
     for (std::size_t d = Rank; d-- > 0;) {
@@ -166,7 +168,7 @@ class TensorView {
   }
 
   /// Refuses sizes whose bytes do not fit a pointer difference: offsets are then safe to compute.
-  constexpr void check() const {
+  NASH_SWARM_KEYED constexpr void check() const {
     constexpr std::size_t most =
         static_cast<std::size_t>(std::numeric_limits<std::ptrdiff_t>::max()) / sizeof(T);
     std::size_t count = 1;
@@ -187,13 +189,13 @@ class TensorView {
     }
   }
 
-  [[noreturn]] static void overflow() {
+  NASH_SWARM_KEYED [[noreturn]] static void overflow() {
     detail::raise(
         Error("TensorView", "the size in bytes overflows", "check the extents and strides"));
   }
 
-  [[noreturn]] static void refuse_slice(std::size_t dimension, std::size_t begin,
-                                        std::size_t end) {
+  NASH_SWARM_KEYED [[noreturn]] static void refuse_slice(std::size_t dimension, std::size_t begin,
+                                                         std::size_t end) {
     detail::raise(Error("TensorView", "slice [" + std::to_string(begin) + ", " +
                                           std::to_string(end) + ") of dimension " +
                                           std::to_string(dimension) +

@@ -26,7 +26,7 @@ class ThreadPool {
  public:
   /// @param threads number of threads that work, the caller included; 0 means one per core
   /// @throws std::system_error if the system gives no more threads
-  explicit ThreadPool(std::size_t threads = 0) {
+  NASH_SWARM_KEYED explicit ThreadPool(std::size_t threads = 0) {
     if (threads == 0) threads = std::max<std::size_t>(1, std::thread::hardware_concurrency());
     // Who waits on a core that others need keeps them from what it waits for.
     patience_ = threads <= std::thread::hardware_concurrency() ? most_patience : Duration::zero();
@@ -43,13 +43,13 @@ class ThreadPool {
   }
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
-  ~ThreadPool() { stop(); }
+  NASH_SWARM_KEYED ~ThreadPool() { stop(); }
 
   /// Number of threads that work, the caller included.
   std::size_t threads() const noexcept { return workers_.size() + 1; }
 
   template <class Body>
-  void run(std::size_t count, Body&& body) {
+  NASH_SWARM_KEYED void run(std::size_t count, Body&& body) {
     if (count <= 1 || workers_.empty() || busy_.exchange(true, std::memory_order_acquire)) {
       for (std::size_t index = 0; index < count; ++index) body(index);
       return;
@@ -81,7 +81,7 @@ class ThreadPool {
 
   /// What a function throws; nothing in files without exceptions.
   template <class Function>
-  static std::exception_ptr caught(Function&& function) noexcept {
+  NASH_SWARM_KEYED static std::exception_ptr caught(Function&& function) noexcept {
 #if defined(__cpp_exceptions)
     try {
       function();
@@ -96,7 +96,7 @@ class ThreadPool {
 
   /// Waits until `ready()`, but no longer than the patience.
   template <class Ready>
-  void look_out(Ready ready) const noexcept {
+  NASH_SWARM_KEYED void look_out(Ready ready) const noexcept {
     constexpr int looks = 32;  // between two looks at the clock
     if (patience_ == Duration::zero()) return;
     const Clock::time_point end = Clock::now() + patience_;
@@ -117,7 +117,7 @@ class ThreadPool {
 #endif
   }
 
-  void stop() noexcept {
+  NASH_SWARM_KEYED void stop() noexcept {
     {
       const std::lock_guard lock(mutex_);
       stopping_ = true;
@@ -128,9 +128,9 @@ class ThreadPool {
 
   /// Begins a thread of a pool. A lambda would be part of a type of std::thread, which g++ shows to
   /// all that load a shared library, however hidden its own types are.
-  static void start(void* pool) { static_cast<ThreadPool*>(pool)->work(); }
+  NASH_SWARM_KEYED static void start(void* pool) { static_cast<ThreadPool*>(pool)->work(); }
 
-  static void take_indices(Job& job) noexcept {
+  NASH_SWARM_KEYED static void take_indices(Job& job) noexcept {
     for (;;) {
       const std::size_t index = job.next.fetch_add(1, std::memory_order_relaxed);
       if (index >= job.count) return;
@@ -143,7 +143,7 @@ class ThreadPool {
     }
   }
 
-  void publish_and_join(Job& job) {
+  NASH_SWARM_KEYED void publish_and_join(Job& job) {
     {
       const std::lock_guard lock(mutex_);
       job_ = &job;
@@ -162,7 +162,7 @@ class ThreadPool {
     done_.wait(lock, done);
   }
 
-  void work() {
+  NASH_SWARM_KEYED void work() {
     std::size_t seen = 0;
     for (;;) {
       const auto called = [&] { return stopping_ || generation_ != seen; };

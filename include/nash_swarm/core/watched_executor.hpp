@@ -15,7 +15,7 @@ namespace nash_swarm {
 /// What a call throws that the host has cancelled.
 class Cancelled : public Error {
  public:
-  Cancelled() : Error("nash_swarm", "cancelled by the host") {}
+  NASH_SWARM_KEYED Cancelled() : Error("nash_swarm", "cancelled by the host") {}
 };
 
 /// Tells the host of every finished task of another executor, and stops where the host says so. It
@@ -41,14 +41,14 @@ class WatchedExecutor {
   using Observer = std::function<bool(std::size_t finished, std::size_t count)>;
 
   /// @param executor outlives this
-  WatchedExecutor(E& executor, Observer observer)
+  NASH_SWARM_KEYED WatchedExecutor(E& executor, Observer observer)
       : executor_(&executor), observer_(std::move(observer)) {}
 
   std::size_t threads() const noexcept requires requires(const E& executor) { executor.threads(); }
   { return executor_->threads(); }
 
   template <class Body>
-  void run(std::size_t count, Body&& body) {
+  NASH_SWARM_KEYED void run(std::size_t count, Body&& body) {
     std::atomic<bool> stopped{false};
     std::size_t finished = 0;
     std::exception_ptr error;

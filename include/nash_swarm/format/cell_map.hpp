@@ -23,9 +23,10 @@ class CellMap {
   /// Set in the byte of a format whose run goes on to the end of the panel.
   static constexpr std::uint8_t to_the_end = 0x80;
 
-  CellMap() = default;
-  CellMap(std::size_t panels, std::size_t blocks, FormatId format)
+  NASH_SWARM_KEYED CellMap() = default;
+  NASH_SWARM_KEYED CellMap(std::size_t panels, std::size_t blocks, FormatId format)
       : panels_(panels), blocks_(blocks), formats_(panels * blocks, format) {}
+  NASH_SWARM_KEYED_COPIES(CellMap);
 
   std::size_t panels() const noexcept { return panels_; }
   std::size_t blocks() const noexcept { return blocks_; }
@@ -36,14 +37,15 @@ class CellMap {
     return formats_[panel * blocks_ + block];
   }
   /// Formats of the blocks of one panel.
-  std::span<const FormatId> panel(std::size_t panel) const noexcept {
+  NASH_SWARM_KEYED std::span<const FormatId> panel(std::size_t panel) const noexcept {
     return panels(panel, panel + 1);
   }
   /// Those of the panels first … past − 1, one after the other.
-  std::span<const FormatId> panels(std::size_t first, std::size_t past) const noexcept {
+  NASH_SWARM_KEYED std::span<const FormatId> panels(std::size_t first,
+                                                    std::size_t past) const noexcept {
     return {formats_.data() + first * blocks_, (past - first) * blocks_};
   }
-  friend bool operator==(const CellMap&, const CellMap&) = default;
+  NASH_SWARM_KEYED friend bool operator==(const CellMap&, const CellMap&) = default;
 
  private:
   std::size_t panels_ = 0;

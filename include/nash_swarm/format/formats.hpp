@@ -53,7 +53,7 @@ struct Format {
   void (*decode)(const std::byte*, BlockValues&) noexcept;
   void (*encode)(const BlockCodes&, std::byte*) noexcept;
 
-  constexpr double bits_per_weight() const noexcept {
+  NASH_SWARM_KEYED constexpr double bits_per_weight() const noexcept {
     return 8.0 * static_cast<double>(block_bytes) / static_cast<double>(block_weights);
   }
 };

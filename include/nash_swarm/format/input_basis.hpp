@@ -50,15 +50,18 @@ class InputBasis {
   /// @param sign_seed seed of the signs; without a rotation there are no signs
   /// @param permutation channel j of the basis is input channel permutation[j]; empty for none
   /// @throws Error if the parts do not fit together
-  InputBasis(std::string name, std::size_t in_features, std::size_t rotation_block,
-             std::uint64_t sign_seed, std::vector<std::uint32_t> permutation = {})
+  NASH_SWARM_KEYED InputBasis(std::string name, std::size_t in_features, std::size_t rotation_block,
+                              std::uint64_t sign_seed, std::vector<std::uint32_t> permutation = {})
       : InputBasis(detail::value_or_raise(try_load(std::move(name), in_features, rotation_block,
                                                    sign_seed, std::move(permutation)))) {}
 
+  NASH_SWARM_KEYED_COPIES(InputBasis);
+
   /// The same, or the error instead of throwing it.
-  static Result<InputBasis> try_load(std::string name, std::size_t in_features,
-                                     std::size_t rotation_block, std::uint64_t sign_seed,
-                                     std::vector<std::uint32_t> permutation = {}) {
+  NASH_SWARM_KEYED static Result<InputBasis> try_load(std::string name, std::size_t in_features,
+                                                      std::size_t rotation_block,
+                                                      std::uint64_t sign_seed,
+                                                      std::vector<std::uint32_t> permutation = {}) {
     InputBasis basis;
     basis.name_ = std::move(name);
     basis.in_features_ = in_features;
@@ -90,7 +93,7 @@ class InputBasis {
     return rotation_block_ == 0 ? block_channels : rotation_block_;
   }
   /// Length of the transform's rows: 1 / sqrt(rotation_block).
-  float rotation_scale() const noexcept {
+  NASH_SWARM_KEYED float rotation_scale() const noexcept {
     return rotation_block_ == 0 ? 1.0f : 1.0f / std::sqrt(static_cast<float>(rotation_block_));
   }
 
@@ -99,21 +102,21 @@ class InputBasis {
     return in_features <= 65536 ? 2 : 4;
   }
   /// Bytes stored for the basis: the seed if there is a rotation, the permutation if there is one.
-  std::size_t stored_bytes() const noexcept {
+  NASH_SWARM_KEYED std::size_t stored_bytes() const noexcept {
     return (rotation_block_ == 0 ? 0 : sizeof(sign_seed_)) +
            permutation_.size() * permutation_entry_bytes(in_features_);
   }
 
   /// Largest rotation block (256, 128 or 64) that divides the padded channels.
-  static constexpr std::size_t widest_rotation(std::size_t in_features) noexcept {
+  NASH_SWARM_KEYED static constexpr std::size_t widest_rotation(std::size_t in_features) noexcept {
     const std::size_t padded = round_up(in_features, block_channels);
     return padded % 256 == 0 ? 256 : padded % 128 == 0 ? 128 : 64;
   }
 
  private:
-  InputBasis() = default;
+  NASH_SWARM_KEYED InputBasis() = default;
 
-  std::uint64_t fingerprint_of_parts() const noexcept {
+  NASH_SWARM_KEYED std::uint64_t fingerprint_of_parts() const noexcept {
     Fingerprint fingerprint;
     fingerprint.add(std::uint64_t{in_features_});
     fingerprint.add(std::uint64_t{rotation_block_});
@@ -123,7 +126,7 @@ class InputBasis {
   }
 
   /// What does not fit of the parts.
-  std::optional<Error> misfit() const {
+  NASH_SWARM_KEYED std::optional<Error> misfit() const {
     if (in_features_ == 0) return Error(name_, "a basis of 0 channels");
     if (in_features_ > std::numeric_limits<std::uint32_t>::max()) {
       return Error(name_, "more than 2^32 − 1 input channels");

@@ -40,17 +40,18 @@ class PackedMatrix {
   };
 
   /// An empty matrix, to be assigned to; it cannot be multiplied by.
-  PackedMatrix() = default;
+  NASH_SWARM_KEYED PackedMatrix() = default;
 
   /// The checked door: after it, kernels rely on every part.
   /// @throws Error if the parts do not fit together
-  explicit PackedMatrix(Parts parts)
+  NASH_SWARM_KEYED explicit PackedMatrix(Parts parts)
       : PackedMatrix(detail::value_or_raise(try_load(std::move(parts)))) {}
 
+  NASH_SWARM_KEYED_COPIES(PackedMatrix);
+
   /// The same, or the error instead of throwing it.
-  static Result<PackedMatrix> try_load(Parts parts) {
-    PackedMatrix matrix;
-    matrix.parts_ = std::move(parts);
+  NASH_SWARM_KEYED static Result<PackedMatrix> try_load(Parts parts) {
+    PackedMatrix matrix(std::in_place, std::move(parts));
     if (std::optional<Error> error = matrix.read_parts()) return *std::move(error);
     return matrix;
   }
@@ -76,14 +77,16 @@ class PackedMatrix {
   }
 
   /// Bytes stored for this matrix alone; its basis, which others may share, is counted apart.
-  std::size_t stored_bytes() const noexcept {
+  NASH_SWARM_KEYED std::size_t stored_bytes() const noexcept {
     return parts_.codes.size() + parts_.row_scales.size_bytes() + parts_.run_table.size() +
            parts_.row_order.size();
   }
 
  private:
+  NASH_SWARM_KEYED PackedMatrix(std::in_place_t, Parts&& parts) : parts_(std::move(parts)) {}
+
   /// Reads the tables among the parts, or says what does not fit.
-  std::optional<Error> read_parts() {
+  NASH_SWARM_KEYED std::optional<Error> read_parts() {
     const std::string& name = parts_.name;
     if (!parts_.basis) return Error(name, "no input basis");
     if (parts_.out_features == 0) return Error(name, "0 output features");
@@ -104,7 +107,8 @@ class PackedMatrix {
                                         parts_.basis->padded_features() / block_channels);
     if (!cells) return cells.error();
     cells_ = *std::move(cells);
-    panel_offsets_.resize(cells_.panels() + 1);
+    // Not resized: compilers keep that apart, without a key (see NASH_SWARM_TARGET).
+    panel_offsets_ = std::vector<std::size_t>(cells_.panels() + 1);
     for (std::size_t p = 0; p < cells_.panels(); ++p) {
       panel_offsets_[p + 1] = panel_offsets_[p] + panel_code_bytes(cells_.panel(p));
     }

@@ -24,21 +24,24 @@ namespace nash_swarm {
 class RowOrder {
  public:
   /// The natural order, which takes no bytes.
-  RowOrder() = default;
+  NASH_SWARM_KEYED RowOrder() = default;
 
   /// @param name names the matrix in messages
   /// @param panels [out] the panel of every row
   /// @throws Error unless every panel has its 16 rows, and the last one the rest
-  RowOrder(const std::string& name, std::span<const std::uint32_t> panels)
+  NASH_SWARM_KEYED RowOrder(const std::string& name, std::span<const std::uint32_t> panels)
       : RowOrder(detail::value_or_raise(of_panels(name, panels))) {}
 
+  NASH_SWARM_KEYED_COPIES(RowOrder);
+
   /// The same, or the error instead of throwing it.
-  static Result<RowOrder> of_panels(const std::string& name,
-                                    std::span<const std::uint32_t> panels) {
+  NASH_SWARM_KEYED static Result<RowOrder> of_panels(const std::string& name,
+                                                     std::span<const std::uint32_t> panels) {
     const std::size_t count = panels.size();
     RowOrder order;
-    order.rows_.resize(count);
-    order.positions_.resize(count);
+    // Not resized: compilers keep that apart, without a key (see NASH_SWARM_TARGET).
+    order.rows_ = std::vector<std::uint32_t>(count);
+    order.positions_ = std::vector<std::uint32_t>(count);
     std::vector<std::size_t> taken(panel_count(count));
     for (std::size_t row = 0; row < count; ++row) {
       const std::size_t panel = panels[row];
@@ -71,16 +74,16 @@ class RowOrder {
   std::size_t panel_of(std::size_t row) const noexcept { return position_of(row) / panel_rows; }
 
   /// Bits that the number of a panel takes.
-  static constexpr std::size_t entry_bits(std::size_t rows) noexcept {
+  NASH_SWARM_KEYED static constexpr std::size_t entry_bits(std::size_t rows) noexcept {
     return rows == 0 ? 0 : static_cast<std::size_t>(std::bit_width(panel_count(rows) - 1));
   }
   /// Bytes that an order of that many rows takes, unless it is the natural one.
-  static constexpr std::size_t bytes_of(std::size_t rows) noexcept {
+  NASH_SWARM_KEYED static constexpr std::size_t bytes_of(std::size_t rows) noexcept {
     return (rows * entry_bits(rows) + 7) / 8;
   }
-  std::size_t stored_bytes() const noexcept { return bytes_of(size()); }
+  NASH_SWARM_KEYED std::size_t stored_bytes() const noexcept { return bytes_of(size()); }
 
-  friend bool operator==(const RowOrder&, const RowOrder&) = default;
+  NASH_SWARM_KEYED friend bool operator==(const RowOrder&, const RowOrder&) = default;
 
  private:
   std::vector<std::uint32_t> rows_;       // by position

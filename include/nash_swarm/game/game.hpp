@@ -64,9 +64,11 @@ struct Game {
 
   Game() = default;
   /// A separable game.
-  Game(const Players& tables) : players(tables) {}  // NOLINT(google-explicit-constructor)
-  Game(const Players& tables, const Headings& vectors, std::span<const Edge> pairs = {},
-       std::span<const std::uint32_t> formats = {}, const TimeLimit& times = {})
+  NASH_SWARM_KEYED Game(const Players& tables)  // NOLINT(google-explicit-constructor)
+      : players(tables) {}
+  NASH_SWARM_KEYED Game(const Players& tables, const Headings& vectors,
+                        std::span<const Edge> pairs = {},
+                        std::span<const std::uint32_t> formats = {}, const TimeLimit& times = {})
       : players(tables), headings(vectors), edges(pairs), format(formats), limit(times) {}
 
   std::size_t size() const noexcept { return players.size(); }
@@ -90,7 +92,7 @@ struct Game {
     return headings.vector.subspan(row * headings.dimension, headings.dimension);
   }
   /// Factor of `direction` that gives u_i(a); not checked.
-  double magnitude(std::size_t player, std::size_t strategy) const noexcept {
+  NASH_SWARM_KEYED double magnitude(std::size_t player, std::size_t strategy) const noexcept {
     return headings.shared() ? headings.magnitude[players.first[player] + strategy] : 1.0;
   }
 };

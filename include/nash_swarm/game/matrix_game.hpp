@@ -34,8 +34,8 @@ class MatrixGame {
   /// @param first_cell [matrices + 1] matrix m has the players [first_cell[m], first_cell[m + 1])
   /// @throws Error for shapes that do not fit, and shares outside of 0 … 1
   template <Executor E>
-  MatrixGame(const Game& cells, std::span<const std::size_t> first_cell,
-             const MatrixHeadings& headings, E& executor)
+  NASH_SWARM_KEYED MatrixGame(const Game& cells, std::span<const std::size_t> first_cell,
+                              const MatrixHeadings& headings, E& executor)
       : cells_(cells),
         first_cell_(first_cell.begin(), first_cell.end()),
         dimension_(headings.dimension),
@@ -67,7 +67,7 @@ class MatrixGame {
   MatrixGame(const MatrixGame&) = delete;
   MatrixGame& operator=(const MatrixGame&) = delete;
 
-  Game game() const noexcept {
+  NASH_SWARM_KEYED Game game() const noexcept {
     Game game(Players{first_, bytes_, loss_}, Headings{dimension_, direction_, magnitude_});
     game.corners = {first_corner_, corner_bytes_, corner_loss_, coherent_};
     return game;
@@ -75,7 +75,7 @@ class MatrixGame {
 
   /// The plan of all cells that a plan of the matrices stands for.
   /// @param strategy [matrices]; not checked
-  std::vector<std::uint32_t> cells(std::span<const std::uint32_t> strategy) const {
+  NASH_SWARM_KEYED std::vector<std::uint32_t> cells(std::span<const std::uint32_t> strategy) const {
     std::vector<std::uint32_t> plan;
     for (std::size_t m = 0; m < hulls_.size(); ++m) {
       const double price = hulls_[m].points[strategy[m]].price;
@@ -89,7 +89,7 @@ class MatrixGame {
   const std::vector<CellHull>& hulls() const noexcept { return hulls_; }
 
  private:
-  void check_shapes(const MatrixHeadings& headings) const {
+  NASH_SWARM_KEYED void check_shapes(const MatrixHeadings& headings) const {
     check(cells_);
     if (first_cell_.empty() || first_cell_.front() != 0 || first_cell_.back() != cells_.size()) {
       throw Error("matrices", "they do not cover the cells", "pass matrices + 1 first cells");
@@ -114,7 +114,8 @@ class MatrixGame {
 
   /// Calls `use` with the game over the cells of one matrix.
   template <class Use>
-  std::invoke_result_t<Use, const Game&> with_cells_of(std::size_t m, Use use) const {
+  NASH_SWARM_KEYED std::invoke_result_t<Use, const Game&> with_cells_of(std::size_t m,
+                                                                        Use use) const {
     const std::size_t begin = first_cell_[m];
     const std::size_t end = first_cell_[m + 1];
     const Players& all = cells_.players;

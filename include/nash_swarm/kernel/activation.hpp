@@ -32,7 +32,7 @@ struct RowGroup {
   const float* scales;             // [scale blocks][rows]
 
   /// The same from one of its rows on.
-  RowGroup from(std::size_t row) const noexcept {
+  NASH_SWARM_KEYED RowGroup from(std::size_t row) const noexcept {
     return {rows, lanes + 4 * row, pairs, block_sums + row, scales + row};
   }
 };
@@ -55,21 +55,25 @@ class Activations {
   static constexpr std::size_t group_rows = 16;
 
   /// @throws Error if the bytes of so many tokens overflow
-  Activations(std::size_t tokens, const InputBasis& basis,
-              ActivationBits bits = ActivationBits::eight)
+  NASH_SWARM_KEYED Activations(std::size_t tokens, const InputBasis& basis,
+                               ActivationBits bits = ActivationBits::eight)
       : Activations(detail::value_or_raise(try_make(tokens, basis, bits))) {}
 
+  NASH_SWARM_KEYED Activations(Activations&&) = default;
+  NASH_SWARM_KEYED Activations& operator=(Activations&&) = default;
+  NASH_SWARM_KEYED ~Activations() = default;
+
   /// The same, or the error instead of throwing it.
-  static Result<Activations> try_make(std::size_t tokens, const InputBasis& basis,
-                                      ActivationBits bits) {
+  NASH_SWARM_KEYED static Result<Activations> try_make(std::size_t tokens, const InputBasis& basis,
+                                                       ActivationBits bits) {
     const Result<std::size_t> bytes = bytes_of(tokens, basis, bits);
     if (!bytes) return bytes.error();
     return Activations(tokens, basis, bits, *bytes);
   }
 
   /// Bytes of so many tokens, or the error that they overflow.
-  static Result<std::size_t> bytes_of(std::size_t tokens, const InputBasis& basis,
-                                      ActivationBits bits) {
+  NASH_SWARM_KEYED static Result<std::size_t> bytes_of(std::size_t tokens, const InputBasis& basis,
+                                                       ActivationBits bits) {
     const std::size_t channels = basis.padded_features();
     const std::size_t rows_per_token = bits == ActivationBits::eight ? 1 : 2;
     const std::size_t token_bytes =
@@ -93,24 +97,24 @@ class Activations {
   std::size_t scale_block() const noexcept { return block_; }
   /// Of the basis that the inputs are in.
   std::uint64_t basis_fingerprint() const noexcept { return basis_fingerprint_; }
-  std::int8_t code(std::size_t row, std::size_t channel) const noexcept {
+  NASH_SWARM_KEYED std::int8_t code(std::size_t row, std::size_t channel) const noexcept {
     const RowGroup own = group_from(row);
     const std::size_t vector = channel / 32 * 8 + channel % 8;
     return own.lanes[4 * own.rows * vector + channel % 32 / 8];
   }
   /// The sum of the codes of a block of 64 channels.
-  std::int32_t block_sum(std::size_t row, std::size_t block) const noexcept {
+  NASH_SWARM_KEYED std::int32_t block_sum(std::size_t row, std::size_t block) const noexcept {
     const RowGroup own = group_from(row);
     return own.block_sums[block * own.rows];
   }
-  float scale(std::size_t row, std::size_t scale_block) const noexcept {
+  NASH_SWARM_KEYED float scale(std::size_t row, std::size_t scale_block) const noexcept {
     return at<float>(scales_place())[scale_index(row, scale_block)];
   }
-  float& scale(std::size_t row, std::size_t scale_block) noexcept {
+  NASH_SWARM_KEYED float& scale(std::size_t row, std::size_t scale_block) noexcept {
     return at<float>(scales_place())[scale_index(row, scale_block)];
   }
   /// The rows that lie beside a row, itself among them.
-  RowGroup group(std::size_t row) const noexcept {
+  NASH_SWARM_KEYED RowGroup group(std::size_t row) const noexcept {
     const std::size_t first = first_of_group(row);
     const std::size_t size = group_size(first);
     return {size, at<std::int8_t>(first * channels_),
@@ -119,9 +123,11 @@ class Activations {
             at<float>(scales_place()) + first * scales_per_row_};
   }
   /// The same from that row on.
-  RowGroup group_from(std::size_t row) const noexcept { return group(row).from(row % group_rows); }
+  NASH_SWARM_KEYED RowGroup group_from(std::size_t row) const noexcept {
+    return group(row).from(row % group_rows);
+  }
   /// Where these codes and their sums are written.
-  detail::CodePlace code_place(std::size_t row, std::size_t channel) noexcept {
+  NASH_SWARM_KEYED detail::CodePlace code_place(std::size_t row, std::size_t channel) noexcept {
     const std::size_t first = first_of_group(row);
     const std::size_t size = group_size(first);
     const std::size_t sum = first * (channels_ / block_channels) + (row - first);
@@ -132,7 +138,8 @@ class Activations {
 
  private:
   /// @param bytes that all of it takes
-  Activations(std::size_t tokens, const InputBasis& basis, ActivationBits bits, std::size_t bytes)
+  NASH_SWARM_KEYED Activations(std::size_t tokens, const InputBasis& basis, ActivationBits bits,
+                               std::size_t bytes)
       : tokens_(tokens),
         rows_per_token_(bits == ActivationBits::eight ? 1 : 2),
         channels_(basis.padded_features()),
@@ -147,7 +154,8 @@ class Activations {
   std::size_t group_size(std::size_t first) const noexcept {
     return std::min(group_rows, rows() - first);
   }
-  std::size_t scale_index(std::size_t row, std::size_t scale_block) const noexcept {
+  NASH_SWARM_KEYED std::size_t scale_index(std::size_t row,
+                                           std::size_t scale_block) const noexcept {
     const std::size_t first = first_of_group(row);
     return first * scales_per_row_ + scale_block * group_size(first) + (row - first);
   }

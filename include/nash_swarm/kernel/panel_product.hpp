@@ -49,11 +49,11 @@ struct RowInputs {
   std::size_t blocks_per_scale;
 
   /// The codes from a block on.
-  LaneInputs from(std::size_t block) const noexcept {
+  NASH_SWARM_KEYED LaneInputs from(std::size_t block) const noexcept {
     return {lanes + block * block_channels, pairs + 2 * block * block_channels};
   }
   /// The sum of the codes of one to four blocks. (As a loop its end would be guessed wrong.)
-  std::int32_t sum(std::size_t first, std::size_t count) const noexcept {
+  NASH_SWARM_KEYED std::int32_t sum(std::size_t first, std::size_t count) const noexcept {
     std::int32_t sum = block_sums[first];
     if (count > 1) sum += block_sums[first + 1];
     if (count > 2) sum += block_sums[first + 2];

@@ -16,7 +16,7 @@ struct IndexPart {
   std::uint8_t bits = 0;  ///< where they are in their byte
   int shift = 0;          ///< places up, or down if negative
 
-  constexpr unsigned moved_bits() const noexcept {
+  NASH_SWARM_KEYED constexpr unsigned moved_bits() const noexcept {
     return shift < 0 ? bits >> -shift : static_cast<unsigned>(bits) << shift;
   }
 };
@@ -29,7 +29,7 @@ struct IndexPlan {
   std::size_t count = 0;
 
   /// The bits of the index that come from the first parts.
-  constexpr unsigned bits_of(std::size_t first_parts) const noexcept {
+  NASH_SWARM_KEYED constexpr unsigned bits_of(std::size_t first_parts) const noexcept {
     unsigned bits = 0;
     for (std::size_t i = 0; i < first_parts; ++i) bits |= parts[i].moved_bits();
     return bits;

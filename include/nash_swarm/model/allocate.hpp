@@ -25,14 +25,14 @@ namespace nash_swarm {
 /// How many bytes the matrices of a model may take, all in.
 class Budget {
  public:
-  static Budget bytes(std::uint64_t count) {
+  NASH_SWARM_KEYED static Budget bytes(std::uint64_t count) {
     Budget budget;
     budget.bytes_ = count;
     return budget;
   }
   /// All-in bits per weight, averaged over the matrices.
   /// @throws Error unless the figure is positive and finite
-  static Budget bits(double per_weight) {
+  NASH_SWARM_KEYED static Budget bits(double per_weight) {
     if (!(per_weight > 0.0) || !std::isfinite(per_weight)) {
       throw Error("budget", "bits per weight must be positive, not " + std::to_string(per_weight));
     }
@@ -42,7 +42,7 @@ class Budget {
   }
 
   /// The budget in bytes for that many weights.
-  std::uint64_t for_weights(std::uint64_t weights) const noexcept {
+  NASH_SWARM_KEYED std::uint64_t for_weights(std::uint64_t weights) const noexcept {
     if (bits_per_weight_ == 0.0) return bytes_;
     const double bytes = std::floor(bits_per_weight_ * static_cast<double>(weights) / 8.0);
     constexpr double most = 0x1p63;  // more than any plan takes

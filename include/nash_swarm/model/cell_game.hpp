@@ -27,7 +27,8 @@ namespace nash_swarm {
 class CellGame {
  public:
   /// @throws Error for an empty model and for rules that cannot be kept
-  NASH_SWARM_FUNCTION explicit CellGame(const Model& model, const Rules& rules = {})
+  NASH_SWARM_FUNCTION NASH_SWARM_KEYED explicit CellGame(const Model& model,
+                                                         const Rules& rules = {})
       : matrices_(model.matrices()) {
     if (matrices_.empty()) throw Error("model", "no matrices", "add matrices first");
     std::vector<std::string> names;
@@ -59,14 +60,14 @@ class CellGame {
   CellGame(const CellGame&) = delete;
   CellGame& operator=(const CellGame&) = delete;
 
-  Game game() const noexcept {
+  NASH_SWARM_KEYED Game game() const noexcept {
     return Game(Players{first_, bytes_, loss_}, {}, edges_, {}, {time_, time_budget_});
   }
 
   /// The cells of a plan of the game.
   /// @param strategy [players]; not checked
-  std::vector<MatrixPlan> plans(const std::vector<std::uint32_t>& strategy) const {
-    std::vector<MatrixPlan> plans;
+  NASH_SWARM_KEYED std::vector<MatrixPlan> plans(const std::vector<std::uint32_t>& strategy) const {
+    NASH_SWARM_KEYED std::vector<MatrixPlan> plans;
     std::size_t player = 0;
     for (std::size_t m = 0; m < matrices_.size(); ++m) {
       const ModelMatrix& matrix = matrices_[m];
@@ -85,7 +86,7 @@ class CellGame {
   /// The strategies that given cells are, [players].
   /// @param plans for all matrices of the model, in their order
   /// @throws Error if they are not, or have a format that the rules do not leave
-  std::vector<std::uint32_t> strategy(const std::vector<MatrixPlan>& plans) const {
+  NASH_SWARM_KEYED std::vector<std::uint32_t> strategy(const std::vector<MatrixPlan>& plans) const {
     if (plans.size() != matrices_.size()) {
       throw Error("plan", std::to_string(plans.size()) + " matrices for a model of " +
                               std::to_string(matrices_.size()));
@@ -119,7 +120,7 @@ class CellGame {
 
  private:
   /// Tables that grow by doubling would for a moment take three times their memory.
-  void reserve() {
+  NASH_SWARM_KEYED void reserve() {
     std::size_t cells = 0;
     std::size_t strategies = 0;
     for (std::size_t m = 0; m < matrices_.size(); ++m) {
@@ -133,8 +134,8 @@ class CellGame {
     edges_.reserve(cells);
   }
 
-  void add_cells(const ModelMatrix& matrix, const std::vector<std::uint32_t>& formats,
-                 std::uint64_t once) {
+  NASH_SWARM_KEYED void add_cells(const ModelMatrix& matrix,
+                                  const std::vector<std::uint32_t>& formats, std::uint64_t once) {
     for (std::size_t p = 0; p < matrix.panels(); ++p) {
       for (std::size_t b = 0; b < matrix.blocks(); ++b) {
         const std::size_t player = first_.size() - 1;

@@ -27,7 +27,8 @@ class GameWithOwn {
  public:
   /// @param own [players] bytes and losses, coherent and incoherent part together
   /// @param coherent [players] share of the loss that is coherent
-  GameWithOwn(const Game& game, std::span<const Totals> own, std::span<const double> coherent)
+  NASH_SWARM_KEYED GameWithOwn(const Game& game, std::span<const Totals> own,
+                               std::span<const double> coherent)
       : game_(game) {
     for (std::size_t player = 0; player < game.size(); ++player) {
       const std::size_t begin = game.players.first[player];
@@ -46,7 +47,7 @@ class GameWithOwn {
     }
   }
 
-  Game game() const noexcept {
+  NASH_SWARM_KEYED Game game() const noexcept {
     Game game(Players{first_, bytes_, loss_},
               Headings{game_.headings.dimension, game_.headings.vector, magnitude_});
     game.corners = game_.corners;
@@ -70,7 +71,8 @@ class GameWithOwn {
 class CoupledGame {
  public:
   /// @throws Error as CellGame does, and for a budget of time, which this game does not keep
-  NASH_SWARM_FUNCTION explicit CoupledGame(const Model& model, const Rules& rules = {})
+  NASH_SWARM_FUNCTION NASH_SWARM_KEYED explicit CoupledGame(const Model& model,
+                                                            const Rules& rules = {})
       : model_(model),
         cells_(model, checked(rules)),
         first_cell_(first_cells(model)),
@@ -80,13 +82,13 @@ class CoupledGame {
   CoupledGame(const CoupledGame&) = delete;
   CoupledGame& operator=(const CoupledGame&) = delete;
 
-  Game game() const noexcept { return matrices_.game(); }
+  NASH_SWARM_KEYED Game game() const noexcept { return matrices_.game(); }
 
   /// An equilibrium within the budget, with its certificate: that of the matrices' strategies, and
   /// then, since those leave bytes over, what the cells make of the whole budget at the weights
   /// that the matrices' losses have in it.
   /// @throws Error for a budget below the smallest possible bytes
-  Plan allocate(std::uint64_t budget) const {
+  NASH_SWARM_KEYED Plan allocate(std::uint64_t budget) const {
     const Allocation allocation = nash_swarm::allocate(game(), budget);
     const auto certified = [&](const std::vector<std::uint32_t>& cells) {
       return certify(cells_.plans(cells), budget, allocation.price, allocation.y);
@@ -106,8 +108,8 @@ class CoupledGame {
   /// Certifies cells that somebody else has chosen; a deviation is to one of a matrix's strategies.
   /// @param y proves the lower bound; of another dimension for the sum of these cells' headings
   /// @throws Error if the cells do not fit the model, the rules or the budget
-  Plan certify(std::vector<MatrixPlan> plans, std::uint64_t budget, double price,
-               std::span<const double> y) const {
+  NASH_SWARM_KEYED Plan certify(std::vector<MatrixPlan> plans, std::uint64_t budget, double price,
+                                std::span<const double> y) const {
     const detail::GameWithOwn own(game(), totals_of(cells_.strategy(plans)),
                                   model_.headings().coherent);
     const std::vector<double> sum = totals(own.game(), own.strategy()).y;
@@ -118,14 +120,14 @@ class CoupledGame {
   }
 
  private:
-  static const Rules& checked(const Rules& rules) {
+  NASH_SWARM_KEYED static const Rules& checked(const Rules& rules) {
     if (!rules.time) return rules;
     throw Error("time", "matrices that disturb each other are planned by bytes alone",
                 "leave out the budget of time");
   }
 
   /// [matrices + 1] the first cell of every matrix
-  static std::vector<std::size_t> first_cells(const Model& model) {
+  NASH_SWARM_KEYED static std::vector<std::size_t> first_cells(const Model& model) {
     std::vector<std::size_t> first{0};
     for (const ModelMatrix& matrix : model.matrices()) {
       first.push_back(first.back() + matrix.panels() * matrix.blocks());
@@ -133,14 +135,14 @@ class CoupledGame {
     return first;
   }
 
-  MatrixHeadings headings() const noexcept {
+  NASH_SWARM_KEYED MatrixHeadings headings() const noexcept {
     const MeasuredHeadings& measured = model_.headings();
     return {measured.dimension, measured.direction, measured.coherent};
   }
 
   /// Bytes and loss of every matrix.
   /// @param strategy [cells]
-  std::vector<Totals> totals_of(std::span<const std::uint32_t> strategy) const {
+  NASH_SWARM_KEYED std::vector<Totals> totals_of(std::span<const std::uint32_t> strategy) const {
     const Game cells = cells_.game();
     std::vector<Totals> matrices(first_cell_.size() - 1);
     std::size_t edge = 0;
@@ -157,7 +159,7 @@ class CoupledGame {
   }
 
   /// The slope of F by the loss of every matrix, 0 or more.
-  std::vector<double> weights_of(const std::vector<Totals>& matrices) const {
+  NASH_SWARM_KEYED std::vector<double> weights_of(const std::vector<Totals>& matrices) const {
     const MeasuredHeadings& headings = model_.headings();
     const auto direction = [&](std::size_t m) {
       return std::span(headings.direction).subspan(m * headings.dimension, headings.dimension);
@@ -178,8 +180,8 @@ class CoupledGame {
   }
 
   /// The best plan of all cells if the losses of every matrix count so much.
-  std::vector<std::uint32_t> best_cells(const std::vector<double>& weights,
-                                        std::uint64_t budget) const {
+  NASH_SWARM_KEYED std::vector<std::uint32_t> best_cells(const std::vector<double>& weights,
+                                                         std::uint64_t budget) const {
     Game game = cells_.game();
     std::vector<double> loss(game.players.loss.begin(), game.players.loss.end());
     for (std::size_t m = 0; m < weights.size(); ++m) {

@@ -39,15 +39,16 @@ class Model {
  public:
   /// @param seed decides the signs of every rotation
   /// @param families of window codes that plans may choose from (see Rules)
-  explicit Model(std::uint64_t seed = 0,
-                 std::vector<WindowFamily> families = {WindowFamily::hash32})
+  NASH_SWARM_KEYED explicit Model(std::uint64_t seed = 0,
+                                  std::vector<WindowFamily> families = {WindowFamily::hash32})
       : seed_(seed), families_(std::move(families)) {}
 
   /// A basis for an input that several matrices read, such as queries, keys and values: added with
   /// it, each still has a plan and a scale of its own, while the basis is stored once, and
   /// `quantize_activations` rounds the input once for all their products.
   /// @param name that no other basis has
-  std::shared_ptr<const InputBasis> input_basis(std::string name, std::size_t in_features) const {
+  NASH_SWARM_KEYED std::shared_ptr<const InputBasis> input_basis(std::string name,
+                                                                 std::size_t in_features) const {
     return std::make_shared<const InputBasis>(std::move(name), in_features,
                                               InputBasis::widest_rotation(in_features),
                                               seed_ + matrices_.size());
@@ -63,9 +64,10 @@ class Model {
   /// from .048 to .022 at 3, of OPT from .039 to .022 and from .018 to .007; LLaMA, whose embedding
   /// is another matrix, loses a tenth
   /// @throws Error for a name used twice, or as `matrix_payoff` does
-  NASH_SWARM_FUNCTION void add(const std::string& name, TensorView<const float, 2> weights,
-                               const MatrixCalibration& calibration, ExecutorView executor,
-                               double importance = 1.0) {
+  NASH_SWARM_FUNCTION NASH_SWARM_KEYED void add(const std::string& name,
+                                                TensorView<const float, 2> weights,
+                                                const MatrixCalibration& calibration,
+                                                ExecutorView executor, double importance = 1.0) {
     add(name, weights, calibration, input_basis(name + ".input", weights.extent(1)), executor,
         importance);
   }
@@ -74,11 +76,12 @@ class Model {
   /// `input_basis`.
   /// @param order of the rows in the panels, for instance that of an earlier plan; if none is
   /// given, rows are sorted where that pays
-  NASH_SWARM_FUNCTION void add(const std::string& name, TensorView<const float, 2> weights,
-                               const MatrixCalibration& calibration,
-                               std::shared_ptr<const InputBasis> basis, ExecutorView executor,
-                               double importance = 1.0,
-                               std::optional<RowOrder> order = std::nullopt) {
+  NASH_SWARM_FUNCTION NASH_SWARM_KEYED void add(const std::string& name,
+                                                TensorView<const float, 2> weights,
+                                                const MatrixCalibration& calibration,
+                                                std::shared_ptr<const InputBasis> basis,
+                                                ExecutorView executor, double importance = 1.0,
+                                                std::optional<RowOrder> order = std::nullopt) {
     for (const ModelMatrix& matrix : matrices_) {
       if (matrix.name == name) throw Error(name, "a matrix of this name was added before");
     }
@@ -97,7 +100,7 @@ class Model {
   /// Multiplies the expected losses of a matrix by a factor: what was measured with this matrix
   /// alone quantized, divided by what was expected.
   /// @throws Error for an unknown name, or a factor that is not positive and finite
-  void correct(std::string_view name, double factor) {
+  NASH_SWARM_KEYED void correct(std::string_view name, double factor) {
     MatrixPayoff& payoff = payoff_of(name);
     if (!(factor > 0.0) || !std::isfinite(factor)) {
       throw Error(std::string(name), "a correction of " + std::to_string(factor),
@@ -110,7 +113,7 @@ class Model {
   /// fine if errors of all sizes are to be told well.
   /// @throws Error for an unknown name, no format, or where measured or expected loss is not
   ///         positive and finite
-  void correct(std::string_view name, std::span<const LoneLoss> measured) {
+  NASH_SWARM_KEYED void correct(std::string_view name, std::span<const LoneLoss> measured) {
     MatrixPayoff& payoff = payoff_of(name);
     if (measured.empty()) throw Error(std::string(name), "no format was measured");
     for (const LoneLoss& lone : measured) {
@@ -127,7 +130,7 @@ class Model {
   /// States how matrices disturb each other; with a dimension of 0 they do not.
   /// @param headings of all matrices, in their order
   /// @throws Error if they do not fit the matrices
-  void couple(MeasuredHeadings headings) {
+  NASH_SWARM_KEYED void couple(MeasuredHeadings headings) {
     if (headings.coherent.size() != matrices_.size() ||
         headings.direction.size() != matrices_.size() * headings.dimension) {
       throw Error("headings", "they do not fit " + std::to_string(matrices_.size()) + " matrices",
@@ -141,14 +144,14 @@ class Model {
   bool coupled() const noexcept { return headings_.dimension != 0; }
 
   /// Number of weights of all matrices.
-  std::uint64_t weights() const noexcept {
+  NASH_SWARM_KEYED std::uint64_t weights() const noexcept {
     std::uint64_t count = 0;
     for (const ModelMatrix& matrix : matrices_) count += matrix.weights();
     return count;
   }
 
  private:
-  MatrixPayoff& payoff_of(std::string_view name) {
+  NASH_SWARM_KEYED MatrixPayoff& payoff_of(std::string_view name) {
     const auto found = std::find_if(matrices_.begin(), matrices_.end(),
                                     [&](const ModelMatrix& matrix) { return matrix.name == name; });
     if (found == matrices_.end()) throw Error(std::string(name), "not in the model");

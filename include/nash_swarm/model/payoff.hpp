@@ -48,12 +48,13 @@ struct MatrixPayoff {
 
   /// Expected loss of one cell.
   /// @param format place in `format_table`
-  double cell_loss(std::size_t panel, std::size_t block, std::size_t format) const noexcept {
+  NASH_SWARM_KEYED double cell_loss(std::size_t panel, std::size_t block,
+                                    std::size_t format) const noexcept {
     return panel_energy[panel] * block_moment[panel_group[panel]][block] * noise[format];
   }
 
   /// Expected loss of the matrix if all its cells have one format.
-  double loss(std::size_t format) const noexcept {
+  NASH_SWARM_KEYED double loss(std::size_t format) const noexcept {
     double sum = 0.0;
     for (std::size_t p = 0; p < panel_energy.size(); ++p) {
       for (std::size_t b = 0; b < block_moment.front().size(); ++b) sum += cell_loss(p, b, format);
@@ -65,7 +66,7 @@ struct MatrixPayoff {
   /// above all inside of attention, so the factor is linear in the noise between formats that were
   /// measured, and constant beyond them.
   /// @param measured at least one, whose losses and noises are above 0
-  void correct(std::span<const LoneLoss> measured) {
+  NASH_SWARM_KEYED void correct(std::span<const LoneLoss> measured) {
     std::vector<std::pair<double, double>> factors;  // noise, factor
     for (const LoneLoss& lone : measured) {
       factors.emplace_back(noise[lone.format], lone.loss / loss(lone.format));

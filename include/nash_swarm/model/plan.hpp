@@ -15,7 +15,7 @@ namespace nash_swarm {
 /// Formats for every cell of a model, with the certificate of the game that decided them.
 class Plan {
  public:
-  Plan(std::vector<MatrixPlan> matrices, Certificate certificate)
+  NASH_SWARM_KEYED Plan(std::vector<MatrixPlan> matrices, Certificate certificate)
       : matrices_(std::move(matrices)), certificate_(std::move(certificate)) {}
 
   const std::vector<MatrixPlan>& matrices() const noexcept { return matrices_; }
@@ -24,7 +24,7 @@ class Plan {
   double predicted_loss() const noexcept { return certificate_.loss; }
 
   /// @throws Error if the plan has no matrix of that name
-  const MatrixPlan& operator[](std::string_view name) const {
+  NASH_SWARM_KEYED const MatrixPlan& operator[](std::string_view name) const {
     const auto found = std::find_if(matrices_.begin(), matrices_.end(),
                                     [&](const MatrixPlan& matrix) { return matrix.name == name; });
     if (found == matrices_.end()) throw Error(std::string(name), "not in the plan");

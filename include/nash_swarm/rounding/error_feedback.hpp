@@ -33,12 +33,12 @@ class ErrorFeedback {
   /// (named by channels) or far from positive semidefinite. O(in³)
   /// @tparam Moment second moments such as InputMoment or GroupMoment
   template <class Moment>
-  ErrorFeedback(const Moment& moment, const InputBasis& basis)
+  NASH_SWARM_KEYED ErrorFeedback(const Moment& moment, const InputBasis& basis)
       : ErrorFeedback(moment, basis, on_this_thread) {}
 
   /// The same, shared out by an executor; the result does not depend on it.
   template <class Moment, Executor E>
-  ErrorFeedback(const Moment& moment, const InputBasis& basis, E& executor)
+  NASH_SWARM_KEYED ErrorFeedback(const Moment& moment, const InputBasis& basis, E& executor)
       : channels_(basis.padded_features()), weight_(channels_, 1.0) {
     if (moment.in_features() != basis.in_features()) {
       throw Error(moment.name(), "moments of " + std::to_string(moment.in_features()) +
@@ -86,7 +86,7 @@ class ErrorFeedback {
 
   /// @throws Error for a moment that is not finite, or a negative mean square
   template <class Moment>
-  static double largest_mean_square(const Moment& moment) {
+  NASH_SWARM_KEYED static double largest_mean_square(const Moment& moment) {
     double largest = 0.0;
     for (std::size_t a = 0; a < moment.in_features(); ++a) {
       for (std::size_t b = 0; b <= a; ++b) {
@@ -104,8 +104,8 @@ class ErrorFeedback {
 
   /// RᵀHR times a factor: both sides of H in the basis.
   template <class Moment, Executor E>
-  static Moments rotated(const Moment& moment, const InputBasis& basis, double factor,
-                         E& executor) {
+  NASH_SWARM_KEYED static Moments rotated(const Moment& moment, const InputBasis& basis,
+                                          double factor, E& executor) {
     const std::size_t in = basis.in_features();
     const std::size_t channels = basis.padded_features();
     std::vector<float> half(in * channels);  // H·R
@@ -137,7 +137,7 @@ class ErrorFeedback {
   /// @return false if H is not positive definite
   template <class Matrix,
             Executor E>  // so that the decomposition is compiled only where it is used
-  bool factorise(const Matrix& damped, int exponent, E& executor) {
+  NASH_SWARM_KEYED bool factorise(const Matrix& damped, int exponent, E& executor) {
     Matrix lower = damped.reverse();
     if (!take_root(lower, executor)) return false;
     factor_.resize(channels_ * channels_);
@@ -165,7 +165,7 @@ class ErrorFeedback {
   /// Replaces the lower triangle of a matrix by its Cholesky factor, band of columns after band.
   /// @return false if the matrix is not positive definite
   template <class Matrix, Executor E>
-  static bool take_root(Matrix& matrix, E& executor) {
+  NASH_SWARM_KEYED static bool take_root(Matrix& matrix, E& executor) {
     const auto channels = static_cast<std::size_t>(matrix.rows());
     bool finite = true;
     for (std::size_t first = 0; first < channels && finite; first += band_channels) {

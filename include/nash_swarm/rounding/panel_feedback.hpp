@@ -51,7 +51,8 @@ class PanelFeedback {
 
   /// The same for all panels.
   /// @param feedback outlives this
-  PanelFeedback(const ErrorFeedback& feedback) : groups_{nullptr_if_none(feedback)} {}
+  NASH_SWARM_KEYED PanelFeedback(const ErrorFeedback& feedback)
+      : groups_{nullptr_if_none(feedback)} {}
 
   PanelFeedback(const PanelFeedback&) = delete;
   PanelFeedback& operator=(const PanelFeedback&) = delete;
@@ -59,9 +60,11 @@ class PanelFeedback {
   /// Every group of rows has its own; a panel has that of the group of its middle row.
   /// @param order of the rows in the panels
   /// @throws Error if the moments are those of another matrix. O(groups · in³)
-  NASH_SWARM_FUNCTION PanelFeedback(const MatrixCalibration& calibration, const InputBasis& basis,
-                                    std::size_t out_features, ExecutorView executor,
-                                    const RowOrder& order = {}) {
+  NASH_SWARM_FUNCTION NASH_SWARM_KEYED PanelFeedback(const MatrixCalibration& calibration,
+                                                     const InputBasis& basis,
+                                                     std::size_t out_features,
+                                                     ExecutorView executor,
+                                                     const RowOrder& order = {}) {
     if (!calibration.fits_rows(out_features)) {
       throw Error(calibration.inputs().name(),
                   "gradients of " + std::to_string(calibration.gradients()->out_features()) +

@@ -34,7 +34,7 @@ struct PanelTile {
 
   /// The rows of a matrix that are in these panels.
   std::size_t first_row() const noexcept { return first_panel * panel_rows; }
-  std::size_t past_row(const PackedMatrix& matrix) const noexcept {
+  NASH_SWARM_KEYED std::size_t past_row(const PackedMatrix& matrix) const noexcept {
     return std::min(past_panel * panel_rows, matrix.out_features());
   }
 };
