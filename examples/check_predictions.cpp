@@ -15,9 +15,9 @@
 #include "command_line.hpp"
 #include "rank_correlation.hpp"
 #include "text_options.hpp"
+#include "transformer/calibration_text.hpp"
 #include "transformer/evaluation.hpp"
 #include "transformer/rows.hpp"
-#include "transformer/text_file.hpp"
 #include "transformer/tokenizer.hpp"
 
 /// Packs random plans of a GPT-2 and compares the loss that each predicts with the KLD that is
@@ -100,7 +100,7 @@ class Check {
     options.text.only_file();
     text_ = options.text.read_all(app, tokenizer, checkpoint_.config().n_ctx).front();
     const std::vector<std::int32_t> tokens =
-        tokenizer.encode(transformer::read_text(options.calibration)).ids;
+        transformer::calibration_tokens(tokenizer, options.calibration);
     const std::size_t context = checkpoint_.config().n_ctx;
     progress_.stage("calibrating", quantizer_.weights());
     quantizer_.calibrate(

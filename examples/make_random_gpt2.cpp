@@ -37,7 +37,9 @@ int main(int argc, char** argv) {
                  "write OUT.FORMAT.safetensors as well: all matrices in that format, each weight "
                  "rounded to its nearest code, to measure speed with")
       ->check(CLI::IsMember(format_names()));
-  app.add_option("--seed", seed, "seed of the weights")->capture_default_str();
+  app.add_option("--seed", seed, "seed of the weights")
+      ->transform(whole_number())
+      ->capture_default_str();
   app.add_option("--threads", threads, "threads that compute; 0: one per core")
       ->check(CLI::Range(0, 1024))
       ->capture_default_str();

@@ -33,7 +33,8 @@ struct TextOptions {
     app.add_option("--context", context, "Tokens per window (the model's context)")
         ->check(CLI::PositiveNumber);
     app.add_option("--max-tokens", max_tokens,
-                   "Most tokens to score (all; 12288 of the bundled text)")
+                   max_tokens != 0 ? "Most tokens to score (" + std::to_string(max_tokens) + ")"
+                                   : "Most tokens to score (all; 12288 of the bundled text)")
         ->check(CLI::PositiveNumber);
     app.add_option("--samples", samples, "Texts (lines) of the paper protocol")
         ->check(CLI::PositiveNumber)
@@ -49,16 +50,28 @@ struct TextOptions {
   }
 
   /// Every text.
-  /// @throws nash_swarm::Error if one cannot be read or is too short
+  /// @throws nash_swarm::Error if one cannot be read or is too short, and for flags of the other
+  /// protocol
   std::vector<transformer::EvaluationText> read_all(const CLI::App& app,
                                                     const transformer::Tokenizer& tokenizer,
                                                     std::size_t n_ctx) const {
+    check_protocol(app);
     std::vector<transformer::EvaluationText> texts;
     for (const std::string& file : files) texts.push_back(read(app, tokenizer, n_ctx, file));
     return texts;
   }
 
  private:
+  void check_protocol(const CLI::App& app) const {
+    const bool paper = protocol == "paper";
+    for (const char* const flag : {"--context", "--max-tokens", "--samples"}) {
+      if (app.count(flag) == 0 || paper == (flag == std::string("--samples"))) continue;
+      throw nash_swarm::Error(
+          flag, "means nothing under --protocol " + protocol,
+          std::string("leave it out, or use --protocol ") + (paper ? "full" : "paper"));
+    }
+  }
+
   transformer::EvaluationText read(const CLI::App& app, const transformer::Tokenizer& tokenizer,
                                    std::size_t n_ctx, const std::string& file) const {
     constexpr std::size_t default_tokens = 12288;

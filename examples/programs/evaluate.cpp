@@ -2,8 +2,10 @@
 
 #include <cstddef>
 #include <cstdio>
+#include <filesystem>
 #include <optional>
 #include <string>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -23,7 +25,7 @@ namespace {
 struct EvaluationOptions {
   std::string model;
   std::string reference;
-  transformer::ProductInputs inputs = transformer::ProductInputs::eight_bits;
+  std::string activations = "8";
   TextOptions text;
   std::size_t threads = 0;
   std::string report;
@@ -33,18 +35,32 @@ struct EvaluationOptions {
                    "Folder of a Hugging Face checkpoint, or packed file" + default_of(model));
     app.add_option("--reference", reference,
                    "Folder of the float model that a packed file is compared with");
-    app.add_option("--activations", inputs,
-                   "Bits that inputs of packed matrices are rounded to, or exact (8)")
-        ->transform(
-            CLI::CheckedTransformer(std::vector<std::pair<std::string, transformer::ProductInputs>>{
-                {"8", transformer::ProductInputs::eight_bits},
-                {"16", transformer::ProductInputs::sixteen_bits},
-                {"exact", transformer::ProductInputs::exact}}));
+    app.add_option("--activations", activations,
+                   "Bits that inputs of packed matrices are rounded to, or exact")
+        ->check(CLI::IsMember({"8", "16", "exact"}))
+        ->capture_default_str();
     text.add_to(app);
     app.add_option("--threads", threads, "Threads (all cores)")->check(CLI::PositiveNumber);
     app.add_option("--report", report, "JSON report to write");
   }
+
+  transformer::ProductInputs inputs() const {
+    if (activations == "exact") return transformer::ProductInputs::exact;
+    return activations == "16" ? transformer::ProductInputs::sixteen_bits
+                               : transformer::ProductInputs::eight_bits;
+  }
 };
+
+/// Flags that are about packed matrices mean nothing for a folder of floats.
+void check_flags(const CLI::App& app, const std::string& model) {
+  std::error_code ignored;
+  if (!std::filesystem::is_directory(model, ignored)) return;
+  for (const char* const flag : {"--reference", "--activations"}) {
+    if (app.count(flag) == 0) continue;
+    throw nash_swarm::Error(flag, "is for packed models, and " + model + " is a folder of floats",
+                            "give --model a packed file");
+  }
+}
 
 /// The row of a packed file: what the file itself tells.
 transformer::ReportRow packed_row(const nash_swarm::PackedModelFile& file,
@@ -85,10 +101,11 @@ void count_parameters(const transformer::Config& config, transformer::Report& re
 }
 
 void run(const CLI::App& app, const EvaluationOptions& options) {
+  check_flags(app, options.model);
   if (!options.report.empty()) nash_swarm::AtomicFile probe(options.report);
   nash_swarm::ThreadPool pool(options.threads);
   const transformer::LoadedModel loaded =
-      transformer::load_model(options.model, false, pool, options.inputs);
+      transformer::load_model(options.model, false, pool, options.inputs());
   std::optional<transformer::LoadedModel> reference;
   if (!options.reference.empty())
     reference = transformer::load_model(options.reference, false, pool);

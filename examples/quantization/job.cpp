@@ -65,6 +65,7 @@ void Job::run() {
 }
 
 void Job::check_inputs(bool packs) {
+  if (options_.plans_for_llama_cpp()) check_plan_for_llama_cpp();
   tokenizer_.check_fits(checkpoint_.config().vocab_size);
   texts_ = options_.text.read_all(app_, tokenizer_, checkpoint_.config().n_ctx);
   if (!options_.out.empty() && !packs) {
@@ -74,10 +75,6 @@ void Job::check_inputs(bool packs) {
     throw nash_swarm::Error("--method", "baselines have no plan and no rules",
                             "use --method nash_swarm");
   }
-  if (options_.plans_for_llama_cpp() && !limits_.empty() && !limits_.front().bits) {
-    throw nash_swarm::Error("--plan-out", "a plan for llama.cpp is of so many bits per weight",
-                            "use --bits instead of --bytes or --compression");
-  }
   if (packs) check_plan();
   if (options_.calibrates()) {
     if (!packs) {
@@ -86,15 +83,11 @@ void Job::check_inputs(bool packs) {
       quantizer_.emplace(checkpoint_, scope_, options_.seed, pool_, nash_swarm::Rules{},
                          moments_alone);
     }
-    const std::string calibration = transformer::read_text(options_.calibration);
-    const transformer::Encoded encoded = tokenizer_.encode(calibration);
-    if (encoded.ids.size() < 2) {
-      throw nash_swarm::Error(options_.calibration, "shorter than two tokens",
-                              "give a longer text");
-    }
-    calibration_ = transformer::calibration_windows(encoded.ids, checkpoint_.config().n_ctx,
+    const std::vector<std::int32_t> tokens =
+        transformer::calibration_tokens(tokenizer_, options_.calibration);
+    calibration_ = transformer::calibration_windows(tokens, checkpoint_.config().n_ctx,
                                                     options_.tokens_to_calibrate_on());
-    held_out_ = transformer::held_out_windows(encoded.ids, checkpoint_.config().n_ctx,
+    held_out_ = transformer::held_out_windows(tokens, checkpoint_.config().n_ctx,
                                               options_.tokens_to_calibrate_on(),
                                               options_.tokens_to_calibrate_on() / 4);
   }
@@ -113,6 +106,20 @@ void Job::check_inputs(bool packs) {
   report_.parameters = checkpoint_.parameter_count();
   for (const auto& matrix : checkpoint_.matrices()) {
     report_.matrix_weights += matrix->out_features() * matrix->in_features();
+  }
+}
+
+void Job::check_plan_for_llama_cpp() {
+  for (const char* const flag : {"--bytes", "--compression", "--plan", "--fix", "--forbid",
+                                 "--min-bits", "--max-bits", "--without", "--method", "--compare",
+                                 "--out", "--picture", "--report", "--chart", "--dry-run"}) {
+    if (app_.count(flag) == 0) continue;
+    throw nash_swarm::Error(flag, "means nothing for a plan of llama.cpp's types",
+                            "leave it out, or give --plan-out a name that ends in .json");
+  }
+  if (limits_.size() > 1) {
+    throw nash_swarm::Error("--bits", "a plan of llama.cpp's types has one size",
+                            "give one number of bits");
   }
 }
 
@@ -198,11 +205,8 @@ void Job::add_baselines() {
           transformer::run_baseline(checkpoint_, scope_, rate, !options_.dry_run, pool_));
     }
     // A comparison shows every baseline at its natural rates, whatever the budget.
-    const bool limited = !options_.compare && !limits_.empty();
-    const transformer::SizeLimit limit = limited ? limits_.front() : transformer::SizeLimit{};
-    for (auto& model : transformer::baselines_within(std::move(models), limit)) {
-      models_.push_back(std::move(model));
-    }
+    if (!options_.compare) models = transformer::baselines_within(std::move(models), limits_);
+    for (auto& model : models) models_.push_back(std::move(model));
   }
   progress_.finish();
   if (!options_.dry_run) return;

@@ -37,6 +37,8 @@ class Job {
  private:
   /// Everything that can be wrong is found here, before any work.
   void check_inputs(bool packs);
+  /// Refuses flags that such a plan cannot heed.
+  void check_plan_for_llama_cpp();
   /// The rules, the sizes and the plan that the flags ask for.
   void check_plan();
   /// The plan of the file, certified anew; a warning on stderr if that is not what the file states.

@@ -111,6 +111,19 @@ Moments fresh_moments(const Pass& pass) {
   return moments;
 }
 
+/// True if a file has the moments of these matrices, each of as many windows as it says.
+bool has_moments(const CalibrationFile& file, const Pass& pass, std::size_t window) {
+  const std::uint64_t windows = file.seen();
+  return file.names().size() == pass.matrices.size() &&
+         std::all_of(pass.matrices.begin(), pass.matrices.end(), [&](const MatrixShape& matrix) {
+           const nash_swarm::CalibrationEntry* const entry = file.find(matrix.name);
+           return entry != nullptr && entry->in_features == matrix.in &&
+                  entry->out_features == matrix.out && entry->group_rows == rows_of_group(matrix) &&
+                  entry->sequences == windows && entry->inputs == windows * window &&
+                  entry->tokens == windows * window;
+         });
+}
+
 Moments stored_moments(const CalibrationFile& file) {
   Moments moments;
   for (const std::string& name : file.names()) {
@@ -232,6 +245,7 @@ void Calibration::gather(std::span<const std::int32_t> tokens, std::size_t windo
     const std::uint64_t fingerprint = fingerprint_of_pass(passes[p], fingerprint_);
     std::optional<CalibrationFile> file;
     if (store.folder != nullptr) file = store.folder->calibration(p, fingerprint);
+    if (file && !has_moments(*file, passes[p], window)) file.reset();
     const std::size_t seen = file ? std::min<std::size_t>(file->seen(), windows) : 0;
     if (seen > 0) steps.advance(seen);
     if (!file || seen < windows) {

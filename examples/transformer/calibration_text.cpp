@@ -2,6 +2,10 @@
 
 #include <algorithm>
 
+#include <nash_swarm/core/error.hpp>
+
+#include "transformer/text_file.hpp"
+
 namespace transformer {
 namespace {
 
@@ -31,6 +35,13 @@ std::size_t windows_of(std::span<const std::int32_t> tokens, std::size_t context
 }
 
 }  // namespace
+
+std::vector<std::int32_t> calibration_tokens(const Tokenizer& tokenizer,
+                                             const std::filesystem::path& file) {
+  std::vector<std::int32_t> tokens = tokenizer.encode(read_text(file)).ids;
+  if (tokens.size() >= 2) return tokens;
+  throw nash_swarm::Error(file.string(), "shorter than two tokens", "give a longer text");
+}
 
 std::vector<std::int32_t> calibration_windows(std::span<const std::int32_t> tokens,
                                               std::size_t context, std::size_t most_tokens) {

@@ -2,10 +2,18 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <filesystem>
 #include <span>
 #include <vector>
 
+#include "transformer/tokenizer.hpp"
+
 namespace transformer {
+
+/// The tokens of a calibration text (text_file.hpp).
+/// @throws nash_swarm::Error naming the file if it cannot be read or has fewer than two tokens
+std::vector<std::int32_t> calibration_tokens(const Tokenizer& tokenizer,
+                                             const std::filesystem::path& file);
 
 /// Windows of calibration text, evenly spaced, at most `most_tokens` in all but at least one.
 std::vector<std::int32_t> calibration_windows(std::span<const std::int32_t> tokens,

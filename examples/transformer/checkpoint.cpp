@@ -74,7 +74,9 @@ std::optional<std::size_t> find_not_finite(const StoredTensor& tensor, std::size
   return std::nullopt;
 }
 
-void check_tensor_finite(const StoredTensor& tensor, ThreadPool& pool) {
+}  // namespace
+
+void check_tensor_finite(const StoredTensor& tensor, const char* remedy, ThreadPool& pool) {
   constexpr std::size_t slice = std::size_t{1} << 18;
   const std::size_t count = tensor.bytes.size() / nash_swarm::size_of(tensor.type);
   std::atomic<std::size_t> first_bad{count};
@@ -90,10 +92,8 @@ void check_tensor_finite(const StoredTensor& tensor, ThreadPool& pool) {
   throw Error(tensor.name,
               std::string(std::isnan(value) ? "NaN" : "infinity") + " at " +
                   place_of(first_bad, tensor.shape) + " of " + tensor.file,
-              export_again);
+              remedy);
 }
-
-}  // namespace
 
 Checkpoint::Checkpoint(const std::filesystem::path& folder)
     : folder_(folder),
@@ -220,7 +220,7 @@ AlignedBuffer<float> Checkpoint::floats(const std::string& tensor) const {
 
 void Checkpoint::check_finite(ThreadPool& pool) const {
   for (const auto& [name, tensor] : tensors_) {
-    check_tensor_finite(*tensor.stored, pool);
+    check_tensor_finite(*tensor.stored, export_again, pool);
     tensor.file->release(*tensor.stored);
   }
 }

@@ -21,6 +21,11 @@
 
 namespace transformer {
 
+/// @throws nash_swarm::Error naming tensor, place and file of a NaN or infinity among floats
+/// @param remedy for the message
+void check_tensor_finite(const nash_swarm::StoredTensor& tensor, const char* remedy,
+                         nash_swarm::ThreadPool& pool);
+
 /// A folder as Hugging Face publishes it: config.json, model.safetensors (or its shards with
 /// model.safetensors.index.json), vocab.json, merges.txt. Tensor names may have the prefix of their
 /// family, such as "transformer."; what some exports store beside the weights, a copy of the tied

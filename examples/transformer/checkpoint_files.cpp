@@ -3,11 +3,13 @@
 #include <map>
 #include <set>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include <nlohmann/json.hpp>
 
 #include <nash_swarm/core/error.hpp>
+#include <nash_swarm/io/json_text.hpp>
 #include <nash_swarm/io/mapped_file.hpp>
 
 namespace transformer {
@@ -22,23 +24,9 @@ constexpr const char* fetch_again = "download the checkpoint again";
 /// The shard of every tensor, as an index says.
 std::map<std::string, std::string> read_index(const std::filesystem::path& path) {
   const nash_swarm::MappedFile file(path);
-  const char* const text = reinterpret_cast<const char*>(file.bytes().data());
-  std::set<std::string> names;
-  // The parser itself would keep the last of equal keys. Tensors are keys of depth 2.
-  const auto refuse_twice = [&](int depth, nlohmann::json::parse_event_t event,
-                                nlohmann::json& value) {
-    if (event == nlohmann::json::parse_event_t::key && depth == 2 &&
-        !names.insert(value.get<std::string>()).second) {
-      throw Error(value.get<std::string>(), "is named twice in " + path.string(), fetch_again);
-    }
-    return true;
-  };
-  nlohmann::json index;
-  try {
-    index = nlohmann::json::parse(text, text + file.bytes().size(), refuse_twice);
-  } catch (const nlohmann::json::parse_error& error) {
-    throw Error(path.string(), "not valid JSON at byte " + std::to_string(error.byte), fetch_again);
-  }
+  const std::string_view text(reinterpret_cast<const char*>(file.bytes().data()),
+                              file.bytes().size());
+  const nlohmann::json index = nash_swarm::parse_json(path.string(), text, fetch_again);
   const auto map = index.is_object() ? index.find("weight_map") : index.end();
   if (map == index.end() || !map->is_object()) {
     throw Error(path.string(), "has no \"weight_map\"", fetch_again);
@@ -46,7 +34,9 @@ std::map<std::string, std::string> read_index(const std::filesystem::path& path)
   std::map<std::string, std::string> shards;
   for (const auto& [name, shard] : map->items()) {
     if (!shard.is_string() || shard.get<std::string>().find('/') != std::string::npos) {
-      throw Error(name, shard.dump() + " is no file name, in " + path.string(), fetch_again);
+      throw Error(name,
+                  nash_swarm::printable_value(shard) + " is no file name, in " + path.string(),
+                  fetch_again);
     }
     shards[name] = shard.get<std::string>();
   }

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include <nash_swarm/io/json_text.hpp>
+
 #include "transformer/config_keys.hpp"
 #include "transformer/family.hpp"
 
@@ -15,7 +17,8 @@ const Family& family_of(const ConfigKeys& keys) {
     if (keys.at("model_type") == family->model_type) return *family;
     known += (known.empty() ? "" : ", ") + std::string(family->model_type);
   }
-  keys.refuse("model_type", keys.at("model_type").dump() + " is not supported",
+  keys.refuse("model_type",
+              nash_swarm::printable_value(keys.at("model_type")) + " is not supported",
               "use a model of one of " + known);
 }
 

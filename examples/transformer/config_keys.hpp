@@ -12,7 +12,7 @@ namespace transformer {
 class ConfigKeys {
  public:
   /// @param file name for messages
-  /// @throws nash_swarm::Error if the text is no JSON object
+  /// @throws nash_swarm::Error if the text is no JSON object or has a key twice
   ConfigKeys(std::string_view text, std::string file);
 
   bool has(const char* key) const { return json_.contains(key) && !json_.at(key).is_null(); }
@@ -28,6 +28,11 @@ class ConfigKeys {
   /// A positive number, and `fallback` if it is absent.
   /// @throws nash_swarm::Error for anything else
   float positive_or(const char* key, float fallback) const;
+
+  /// The positive number that `value` is.
+  /// @param key for messages
+  /// @throws nash_swarm::Error for anything else
+  float positive(const char* key, const nlohmann::json& value) const;
 
   /// True or false, and `fallback` if it is absent.
   /// @throws nash_swarm::Error for anything else

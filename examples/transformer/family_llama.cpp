@@ -1,3 +1,5 @@
+#include <nash_swarm/io/json_text.hpp>
+
 #include "transformer/family.hpp"
 
 namespace transformer {
@@ -5,21 +7,20 @@ namespace {
 
 /// Older configs have "rope_theta" and "rope_scaling", newer ones "rope_parameters" with both.
 float rotary_base(const ConfigKeys& keys) {
+  constexpr const char* remedy = "only models whose rotary embedding is not scaled can be loaded";
   for (const char* const key : {"rope_scaling", "rope_parameters"}) {
     if (!keys.has(key)) continue;
     const nlohmann::json& options = keys.at(key);
-    const nlohmann::json plain_type = "default";
-    const bool plain = options.is_object() &&
-                       options.value("rope_type", plain_type) == plain_type &&
-                       options.value("type", plain_type) == plain_type;
-    if (!plain) {
-      keys.refuse(key, options.dump() + " is not supported",
-                  "only models whose rotary embedding is not scaled can be loaded");
+    if (!options.is_object()) {
+      keys.refuse(key, nash_swarm::printable_value(options) + " is not supported", remedy);
+    }
+    for (const char* const name : {"rope_type", "type"}) {
+      const auto type = options.find(name);
+      if (type == options.end() || *type == "default") continue;
+      keys.refuse(key, nash_swarm::printable_value(*type) + " is not supported", remedy);
     }
     const auto theta = options.find("rope_theta");
-    if (theta != options.end() && theta->is_number() && theta->get<float>() > 0.0f) {
-      return theta->get<float>();
-    }
+    if (theta != options.end() && !theta->is_null()) return keys.positive("rope_theta", *theta);
   }
   return keys.positive_or("rope_theta", 10000.0f);
 }

@@ -27,13 +27,27 @@ LoadedModel load_checkpoint(const std::filesystem::path& folder, bool resident,
       std::move(checkpoint)};
 }
 
-LoadedModel load_packed(const std::filesystem::path& path, bool resident, ProductInputs inputs) {
+/// What stands in floats beside the matrices, and their scales.
+void check_finite(const nash_swarm::SafetensorsFile& file, nash_swarm::ThreadPool& pool) {
+  using nash_swarm::DataType;
+  for (const nash_swarm::StoredTensor& tensor : file.tensors()) {
+    if (tensor.type == DataType::F32 || tensor.type == DataType::F16 ||
+        tensor.type == DataType::BF16) {
+      check_tensor_finite(tensor, "quantize the model again", pool);
+      file.release(tensor);
+    }
+  }
+}
+
+LoadedModel load_packed(const std::filesystem::path& path, bool resident, ProductInputs inputs,
+                        nash_swarm::ThreadPool& pool) {
   auto file = std::make_shared<const nash_swarm::PackedModelFile>(path);
   const Config config = packed_config(*file);
   Tokenizer tokenizer =
       Tokenizer::from_text(file->document("vocab.json"), file->document("merges.txt"),
                            path.string() + ", vocab.json", path.string() + ", merges.txt");
   tokenizer.check_fits(config.vocab_size);
+  check_finite(file->file(), pool);
   Model model = make_packed_model(file, resident, inputs);
   return {name_of_path(path),   config,          std::move(model),
           std::move(tokenizer), std::move(file), nullptr};
@@ -51,7 +65,7 @@ LoadedModel load_model(const std::filesystem::path& path, bool resident,
         "pass the folder of a checkpoint or a packed model file");
   }
   if (std::filesystem::is_directory(status)) return load_checkpoint(path, resident, pool);
-  return load_packed(path, resident, inputs);
+  return load_packed(path, resident, inputs, pool);
 }
 
 }  // namespace transformer

@@ -24,8 +24,8 @@ struct LoadedModel {
   std::unique_ptr<Checkpoint> checkpoint;
 };
 
-/// Opens a folder as a float checkpoint, whose weights are checked to be finite, or a file as a
-/// packed model, which has config and vocabulary in it.
+/// Opens a folder as a float checkpoint, or a file as a packed model, which has config and
+/// vocabulary in it; all floats are checked to be finite.
 /// @param resident true to keep one float32 copy of every float matrix (for generation), false to
 /// convert them whenever they are used (for batches of many tokens)
 /// @param inputs of the matrices of a packed model

@@ -1,5 +1,10 @@
 #include "transformer/lone_measurements.hpp"
 
+#include <algorithm>
+#include <cmath>
+#include <optional>
+#include <utility>
+
 #include <nash_swarm/core/fingerprint.hpp>
 
 namespace transformer {
@@ -14,9 +19,19 @@ std::vector<double> to_numbers(const LoneMeasurements& measured) {
   return numbers;
 }
 
-LoneMeasurements from_numbers(const std::vector<double>& numbers, std::size_t matrices) {
+/// Nothing if the numbers are not as many as they say, or one is none.
+std::optional<LoneMeasurements> from_numbers(const std::vector<double>& numbers,
+                                             std::size_t matrices) {
+  const std::size_t plain = 1 + 3 * matrices;
+  const bool finite = std::ranges::all_of(numbers, [](double x) { return std::isfinite(x); });
+  if (!finite || numbers.size() < plain) return std::nullopt;
+  const std::size_t directions = numbers.size() - plain;
+  const std::size_t dimension = directions / std::max<std::size_t>(1, matrices);
+  if (numbers[0] != static_cast<double>(dimension) || directions != dimension * matrices) {
+    return std::nullopt;
+  }
   LoneMeasurements measured;
-  measured.headings.dimension = static_cast<std::size_t>(numbers.at(0));
+  measured.headings.dimension = dimension;
   auto next = numbers.begin() + 1;
   for (auto* part : {&measured.losses, &measured.coarse_losses, &measured.headings.coherent}) {
     part->assign(next, next + static_cast<std::ptrdiff_t>(matrices));
@@ -42,7 +57,7 @@ LoneMeasurements measured_alone(const Checkpoint& checkpoint, std::span<const Lo
   const char* const name = "lone_errors";
   if (folder != nullptr) {
     if (const auto numbers = folder->numbers(name, inputs.value())) {
-      return from_numbers(*numbers, plans.size());
+      if (auto measured = from_numbers(*numbers, plans.size())) return std::move(*measured);
     }
   }
   const LoneErrors errors =

@@ -11,6 +11,7 @@
 namespace transformer {
 namespace {
 
+using nash_swarm::Error;
 using nash_swarm::PackedMatrix;
 using nash_swarm::PackedModelFile;
 using nash_swarm::TensorView;
@@ -97,7 +98,15 @@ Model make_packed_model(std::shared_ptr<const PackedModelFile> file, bool reside
     }
     return std::make_unique<FloatEmbedding>(float_matrix(file, name), resident);
   };
-  return assemble_model(packed_config(*file), source);
+  const Config config = packed_config(*file);
+  try {
+    return assemble_model(config, source);
+  } catch (const Error& error) {
+    const std::string path = file->file().path().string();
+    if (error.subject() == path) throw;
+    throw Error(path, error.subject() + ": " + error.problem(),
+                "quantize the model again, and leave its config.json as it is");
+  }
 }
 
 Model make_packed_model(const Checkpoint& checkpoint, std::span<const PackedMatrix> matrices) {

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <set>
+#include <span>
 #include <string>
 #include <utility>
 
@@ -151,20 +153,24 @@ QuantizedModel run_baseline(const Checkpoint& checkpoint, Scope scope, const Bas
 }
 
 std::vector<QuantizedModel> baselines_within(std::vector<QuantizedModel> rates,
-                                             const SizeLimit& limit) {
-  if (!limit.bits && !limit.file_bytes) return rates;
-  const auto best = std::find_if(rates.rbegin(), rates.rend(), [&](const QuantizedModel& rate) {
-    return meets(rate.row, limit);
-  });
-  if (best == rates.rend()) {
-    const ReportRow& smallest = rates.front().row;
-    throw Error("budget", "below the smallest size of " + smallest.method,
-                "give at least " + std::to_string(smallest.bits_per_weight()) + " bits or " +
-                    std::to_string(smallest.file_bytes()) + " bytes");
+                                             std::span<const SizeLimit> limits) {
+  if (limits.empty()) return rates;
+  std::set<std::size_t> chosen;
+  for (const SizeLimit& limit : limits) {
+    const auto best = std::find_if(rates.rbegin(), rates.rend(), [&](const QuantizedModel& rate) {
+      return meets(rate.row, limit);
+    });
+    if (best == rates.rend()) {
+      const ReportRow& smallest = rates.front().row;
+      throw Error("budget", "below the smallest size of " + smallest.method,
+                  "give at least " + std::to_string(smallest.bits_per_weight()) + " bits or " +
+                      std::to_string(smallest.file_bytes()) + " bytes");
+    }
+    chosen.insert(static_cast<std::size_t>(rates.rend() - best) - 1);
   }
-  std::vector<QuantizedModel> chosen;
-  chosen.push_back(std::move(*best));
-  return chosen;
+  std::vector<QuantizedModel> models;
+  for (const std::size_t rate : chosen) models.push_back(std::move(rates[rate]));
+  return models;
 }
 
 }  // namespace transformer

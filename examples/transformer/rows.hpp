@@ -58,10 +58,10 @@ QuantizedModel pack_and_read_back(const Quantizer& quantizer, Scope scope,
 QuantizedModel run_baseline(const Checkpoint& checkpoint, Scope scope, const Baseline& baseline,
                             bool with_model, nash_swarm::ThreadPool& pool);
 
-/// Of the rates of a method, ascending in size, those that are asked for: all without a limit, else
-/// the largest within it.
-/// @throws nash_swarm::Error if even the smallest is beyond the limit
+/// Of the rates of a method, ascending in size, those that are asked for: all without limits, else
+/// the largest within each limit, none of them twice.
+/// @throws nash_swarm::Error if even the smallest is beyond a limit
 std::vector<QuantizedModel> baselines_within(std::vector<QuantizedModel> rates,
-                                             const SizeLimit& limit);
+                                             std::span<const SizeLimit> limits);
 
 }  // namespace transformer

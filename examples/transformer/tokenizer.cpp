@@ -1,9 +1,6 @@
 #include "transformer/tokenizer.hpp"
 
 #include <array>
-#include <cerrno>
-#include <fstream>
-#include <system_error>
 #include <unordered_map>
 #include <utility>
 
@@ -14,27 +11,7 @@
 #include "transformer/vocabulary.hpp"
 
 namespace transformer {
-namespace {
-
 using nash_swarm::Error;
-
-std::string read_file(const std::filesystem::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) {
-    throw Error(path.string(),
-                "cannot be opened: " + std::error_code(errno, std::generic_category()).message(),
-                "check the path and its permissions");
-  }
-  std::string text;
-  std::array<char, 65536> chunk;
-  while (file.read(chunk.data(), chunk.size()) || file.gcount() > 0) {
-    text.append(chunk.data(), static_cast<std::size_t>(file.gcount()));
-  }
-  if (file.bad()) throw Error(path.string(), "cannot be read", "check that it is a readable file");
-  return text;
-}
-
-}  // namespace
 
 struct Tokenizer::Tables {
   std::string name;
@@ -46,12 +23,6 @@ struct Tokenizer::Tables {
 };
 
 Tokenizer::Tokenizer(std::shared_ptr<const Tables> tables) : tables_(std::move(tables)) {}
-
-Tokenizer Tokenizer::from_files(const std::filesystem::path& vocab_json,
-                                const std::filesystem::path& merges_txt) {
-  return from_text(read_file(vocab_json), read_file(merges_txt), vocab_json.string(),
-                   merges_txt.string());
-}
 
 Tokenizer Tokenizer::from_text(std::string_view vocab_json, std::string_view merges,
                                const std::string& vocabulary_name, const std::string& merges_name) {

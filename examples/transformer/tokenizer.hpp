@@ -2,7 +2,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <filesystem>
 #include <memory>
 #include <optional>
 #include <span>
@@ -24,12 +23,8 @@ struct Encoded {
 /// left. Copies share the tables; all const members may be called from several threads at once.
 class Tokenizer {
  public:
-  /// Reads a Hugging Face vocab.json and merges.txt.
-  /// @throws nash_swarm::Error naming file and place, if one cannot be read or `from_text` fails
-  static Tokenizer from_files(const std::filesystem::path& vocab_json,
-                              const std::filesystem::path& merges_txt);
-
-  /// Takes the contents of the two files; the names stand for them in messages.
+  /// Takes the contents of a Hugging Face vocab.json and merges.txt; the names stand for them in
+  /// messages.
   /// @throws nash_swarm::Error naming file and entry or line, if the vocabulary is not a JSON
   /// object whose ids are 0 … n-1, each once, with a token for each of the 256 bytes; or if a line
   /// of the merges is not a new pair of tokens that make up a third

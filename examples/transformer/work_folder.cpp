@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <cstring>
 #include <span>
+#include <string_view>
 #include <system_error>
 #include <utility>
 
@@ -30,17 +31,24 @@ using nash_swarm::PackedMatrix;
 constexpr const char* lock_name = "lock";
 constexpr const char* fingerprint_tensor = "fingerprint";
 
-/// True for the names of the files that the class writes, and those that it was writing.
-bool is_work(const fs::path& file) {
-  const std::string name = file.filename().string();
-  return name == lock_name || name.ends_with(".packed.safetensors") ||
-         name.ends_with(".numbers.safetensors") ||
+/// True for the names of the files that the class writes.
+bool is_work(std::string_view name) {
+  return name.ends_with(".packed.safetensors") || name.ends_with(".numbers.safetensors") ||
          (name.starts_with("calibration.") && name.ends_with(".safetensors"));
 }
 
-bool is_half_written(const fs::path& file) {
-  const std::string name = file.filename().string();
-  return name.starts_with(".") && name.ends_with(".tmp");
+/// True for the names under which they are written: .NAME.PROCESS.tmp or .NAME.PROCESS.ATTEMPT.tmp.
+bool is_half_written(std::string_view name) {
+  if (!name.starts_with('.') || !name.ends_with(".tmp")) return false;
+  name.remove_prefix(1);
+  name.remove_suffix(4);
+  for (int numbers = 0; numbers < 2; ++numbers) {
+    const std::size_t digits = name.size() - (name.find_last_not_of("0123456789") + 1);
+    if (digits == 0 || !name.substr(0, name.size() - digits).ends_with('.')) return false;
+    name.remove_suffix(digits + 1);
+    if (is_work(name)) return true;
+  }
+  return false;
 }
 
 /// What `read` finds in a file; nothing if the file is missing or, with a warning, damaged.
@@ -88,8 +96,9 @@ WorkFolder::WorkFolder(fs::path folder) : path_(std::move(folder)) {
   }
   lock();
   for (const auto& entry : fs::directory_iterator(path_)) {
-    if (is_half_written(entry.path())) fs::remove(entry.path(), error);
-    resumes_ = resumes_ || (is_work(entry.path()) && entry.path().filename() != lock_name);
+    const std::string name = entry.path().filename().string();
+    if (is_half_written(name)) fs::remove(entry.path(), error);
+    resumes_ = resumes_ || is_work(name);
   }
 }
 
@@ -179,7 +188,8 @@ void WorkFolder::remove() {
   std::error_code ignored;
   std::vector<fs::path> files;
   for (const auto& entry : fs::directory_iterator(path_, ignored)) {
-    if (is_work(entry.path()) || is_half_written(entry.path())) files.push_back(entry.path());
+    const std::string name = entry.path().filename().string();
+    if (name == lock_name || is_work(name) || is_half_written(name)) files.push_back(entry.path());
   }
   for (const fs::path& file : files) fs::remove(file, ignored);
   fs::remove(path_, ignored);

@@ -6,6 +6,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
+#include <string>
+#include <vector>
 
 #include "examples/resume_support.hpp"
 #include "transformer/scope.hpp"
@@ -113,6 +116,41 @@ TEST_CASE("resume: a damaged calibration is made again") {
   Calibration made = calibration(pool);
   made.gather(some_tokens(), tiny_context, store, ignore);
   check_same(made, whole_calibration());
+}
+
+TEST_CASE("resume: a calibration that lacks what its fingerprint stands for is made again") {
+  ThreadPool pool(2);
+  const TemporaryFolder folder;
+  const WorkFolder work(folder / "work");
+  const CalibrationStore store{&work, UINT64_MAX, 0.0};
+  calibration(pool).gather(some_tokens(), tiny_context, store, ignore);
+  const fs::path path = work.calibration_path(0);
+  const std::string stated =
+      nash_swarm::SafetensorsFile(path).metadata().at("nash_swarm.fingerprint");
+  const std::uint64_t fingerprint = std::stoull(stated, nullptr, 16);
+  using Change = std::function<void(std::vector<nash_swarm::MatrixMoments>&, std::uint64_t & seen)>;
+  const std::vector<Change> changes = {
+      [](auto& moments, auto&) { moments.back().gradients.reset(); },
+      [](auto& moments, auto&) { moments.pop_back(); }, [](auto&, auto& seen) { seen = 3; },
+      [](auto& moments, auto&) {
+        const std::string name = moments[0].inputs.name();
+        moments[0] = {nash_swarm::InputMoment(name, 64),
+                      nash_swarm::GradientMoment(name, 32, 64, 32)};
+      }};
+  for (const Change& change : changes) {
+    std::vector<nash_swarm::MatrixMoments> moments;
+    const nash_swarm::CalibrationFile whole(path);
+    for (const std::string& name : whole.names()) moments.push_back(whole.moments(name));
+    std::uint64_t seen = whole.seen();
+    REQUIRE(whole.has_fingerprint(fingerprint));
+    change(moments, seen);
+    std::vector<const nash_swarm::MatrixMoments*> views;
+    for (const auto& matrix : moments) views.push_back(&matrix);
+    nash_swarm::write_calibration(path, views, fingerprint, seen);
+    Calibration made = calibration(pool);
+    made.gather(some_tokens(), tiny_context, store, ignore);
+    check_same(made, whole_calibration());
+  }
 }
 
 TEST_CASE("calibration: little memory means more passes and the same moments") {

@@ -200,8 +200,8 @@ TEST_CASE("a config that cannot be run is refused by file and key") {
     const char* problem;
   };
   const Case cases[] = {
-      {"model_type", "mamba", "\"mamba\" is not supported"},
-      {"activation_function", "relu", "\"relu\" is not supported"},
+      {"model_type", "mamba", "'mamba' is not supported"},
+      {"activation_function", "relu", "'relu' is not supported"},
       {"tie_word_embeddings", false, "false is not supported"},
       {"scale_attn_by_inverse_layer_idx", true, "true is not supported"},
       {"scale_attn_weights", false, "false is not supported"},
@@ -231,6 +231,26 @@ TEST_CASE("a config that cannot be run is refused by file and key") {
                  "c.json: not valid"));
   CHECK(contains(error_of([] { transformer::parse_config("[1]", "c.json"); }),
                  "c.json: not a JSON object"));
+  CHECK(contains(
+      error_of([] { transformer::parse_config(R"({"n_embd": 8, "n_embd": 9})", "c.json"); }),
+      "c.json: 'n_embd' occurs twice; "));
+  CHECK(contains(error_of([] { transformer::parse_config(R"({"x": 1e400})", "c.json"); }),
+                 "c.json: a number in it is too large; "));
+}
+
+TEST_CASE("a config whose values are nested without end is refused by file and key") {
+  const std::string deep = std::string(200'000, '[') + std::string(200'000, ']');
+  const auto message = [&](const std::string& key) {
+    Json config = tiny_config();
+    config.erase(key);
+    const std::string text = "{\"" + key + "\": " + deep + ", " + config.dump().substr(1);
+    return error_of([&] { transformer::parse_config(text, "c.json"); });
+  };
+  for (const char* const key :
+       {"model_type", "n_embd", "layer_norm_epsilon", "add_cross_attention"}) {
+    CHECK(contains(message(key), "c.json: \"" + std::string(key) + "\": a list is not "));
+  }
+  CHECK(message("unknown").empty());
 }
 
 TEST_CASE("names with and without prefix, every float type and alignment load alike") {
@@ -433,7 +453,7 @@ TEST_CASE("a checkpoint in shards is the same as in one file") {
   const std::string text = Json{{"weight_map", map}}.dump();
   const std::string twice = R"("wte.weight":"b.safetensors",)";
   folder.write("model.safetensors.index.json", text.substr(0, 15) + twice + text.substr(15));
-  CHECK(contains(open(), "wte.weight: is named twice"));
+  CHECK(contains(open(), "index.json: 'wte.weight' occurs twice"));
   folder.write("model.safetensors.index.json", "{\"weight_map\": ");
   CHECK(contains(open(), "not valid JSON"));
   folder.write("model.safetensors.index.json", "{}");

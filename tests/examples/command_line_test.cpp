@@ -8,6 +8,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <vector>
 
 #include "examples/bundled_model.hpp"
 #include "examples/shell.hpp"
@@ -151,6 +152,62 @@ TEST_CASE("command line: rules are kept, or refused before the work") {
   REQUIRE(result.exit_code == done);
   const auto plan = nlohmann::json::parse(read_text(shell.folder() / "plan.json"));
   CHECK(plan.at("matrices").at("wte").at("cells") == nlohmann::json::parse("[[64, \"b4_l4*2\"]]"));
+}
+
+TEST_CASE("command line: a plan for llama.cpp refuses the flags that it cannot heed") {
+  const QuantizeShell shell;
+  for (const char* const flags :
+       {"--report r.json", "--chart c.svg", "--picture p.svg", "--compare", "--method rtn",
+        "--plan p.json", "--fix wte=b3_l3", "--forbid wte=b3_l3", "--min-bits 2", "--max-bits 4",
+        "--without cells", "--dry-run", "--out o", "--bytes 400000", "--compression 80"}) {
+    const std::string all = flags;
+    CHECK(
+        contains(shell.refused("--plan-out p.txt " + all),
+                 all.substr(0, all.find(' ')) + ": means nothing for a plan of llama.cpp's types"));
+  }
+  CHECK(contains(shell.refused("--plan-out p.txt --bits 4,5"), "has one size"));
+  REQUIRE(shell.quantize("--plan-out p.txt --bits 6").exit_code == done);
+  CHECK(contains(read_text(shell.folder() / "p.txt"), "blk\\.0\\.ffn_up\\.weight$="));
+}
+
+TEST_CASE("command line: baselines are made for every budget, each once") {
+  const QuantizeShell shell;
+  const auto bits_of = [&](const std::string& bits) {
+    const std::string flags = "--method rtn --dry-run --report r.json --bits " + bits;
+    REQUIRE(shell.quantize(flags).exit_code == done);
+    const auto report = nlohmann::json::parse(read_text(shell.folder() / "r.json"));
+    std::vector<double> rows;
+    for (const auto& row : report.at("rows")) rows.push_back(row.at("bits_per_weight"));
+    return rows;
+  };
+  CHECK(bits_of("3.25,2.25,4.25") == std::vector{2.25, 3.25, 4.25});
+  CHECK(bits_of("3.25,3.3") == std::vector{3.25});
+  CHECK(contains(shell.refused("--method rtn --dry-run --bits 3,1"),
+                 "below the smallest size of rtn"));
+}
+
+TEST_CASE("command line: flags that mean nothing beside the others are refused") {
+  const Shell shell;
+  const auto refused = [&](const std::string& flags) {
+    return shell.refused("evaluate_gpt2", "--model '" + bundled.string() + "' " + flags);
+  };
+  CHECK(contains(refused("--protocol paper --context 8"), "--context: means nothing under"));
+  CHECK(contains(refused("--protocol paper --max-tokens 8"), "--max-tokens: means nothing under"));
+  CHECK(contains(refused("--samples 3"), "--samples: means nothing under --protocol full"));
+  CHECK(contains(refused("--reference '" + bundled.string() + "'"), "--reference: is for packed"));
+  CHECK(contains(refused("--activations 16"), "--activations: is for packed models"));
+  CHECK(contains(refused("--activations 1"), "--activations: 1 not in {8,16,exact}"));
+  CHECK(contains(shell.refused("make_random_gpt2", "--size 124M --out m --seed -1"), "--seed"));
+}
+
+TEST_CASE("command line: check_predictions says how much text it takes") {
+  const Shell shell;
+  CHECK(contains(shell.run("check_predictions", "--help").out, "Most tokens to score (4096)"));
+  const TemporaryFolder texts;
+  write_text(texts / "one.txt", "a");
+  CHECK(contains(shell.refused("check_predictions",
+                               "--max-tokens 64 --calibration " + (texts / "one.txt").string()),
+                 "one.txt: shorter than two tokens"));
 }
 
 TEST_CASE("command line: a plan is written, edited by hand, and packed") {

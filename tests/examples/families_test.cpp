@@ -120,6 +120,7 @@ TEST_CASE("families: options that are not computed are refused by file and key")
            {"mlp_bias", true},
            {"rope_scaling", {{"rope_type", "llama3"}, {"factor", 8.0}}},
            {"rope_parameters", {{"rope_type", "yarn"}}},
+           {"rope_scaling", "linear"},
            {"sliding_window", 4096},
            {"head_dim", 48},
            {"partial_rotary_factor", 0.5},
@@ -148,9 +149,35 @@ TEST_CASE("families: options that are not computed are refused by file and key")
     CHECK(refusal(config_of(bundled_opt), key, value).find("config.json: \"" + name) == 0);
   }
   const std::string unknown = refusal(config_of(bundled_llama), "model_type", "mamba");
-  CHECK(unknown.find("\"model_type\": \"mamba\" is not supported; use a model of one of gpt2, "
+  CHECK(unknown.find("\"model_type\": 'mamba' is not supported; use a model of one of gpt2, "
                      "llama, opt") != std::string::npos);
   CHECK(refusal(config_of(bundled_llama), "rope_scaling", {{"rope_type", "default"}}).empty());
+}
+
+TEST_CASE("families: the base of a rotary embedding is a number wherever it stands") {
+  const auto message = [](const nlohmann::json& theta) {
+    return refusal(config_of(bundled_llama), "rope_parameters", {{"rope_theta", theta}});
+  };
+  CHECK(message(5000).empty());
+  CHECK(message(nullptr).empty());
+  CHECK(message("10000").find("config.json: \"rope_theta\": '10000' is not a positive number") ==
+        0);
+  for (const nlohmann::json& theta :
+       {nlohmann::json(0), nlohmann::json(-1.0), nlohmann::json(1e39)}) {
+    CHECK(message(theta).find("config.json: \"rope_theta\": ") == 0);
+  }
+}
+
+TEST_CASE("families: a rotary embedding whose type is nested without end is refused") {
+  const std::string deep = std::string(200'000, '[') + std::string(200'000, ']');
+  for (const std::string& options : {deep, "{\"rope_type\": " + deep + "}"}) {
+    std::string text = config_of(bundled_llama).dump();
+    text.replace(0, 1, "{\"rope_parameters\": " + options + ", ");
+    CHECK_THROWS_WITH_AS(transformer::parse_config(text, "config.json"),
+                         "config.json: \"rope_parameters\": a list is not supported; only models "
+                         "whose rotary embedding is not scaled can be loaded",
+                         nash_swarm::Error);
+  }
 }
 
 TEST_CASE("families: matrices that read the same input are known as such") {

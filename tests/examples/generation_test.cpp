@@ -268,6 +268,36 @@ TEST_CASE("load_model: a packed file computes with the matrices that are in it")
   }
 }
 
+TEST_CASE("load_model: a packed file with a NaN or with another config is refused by name") {
+  const TemporaryFolder folder;
+  const std::filesystem::path damaged = folder / "damaged";
+  const std::string whole = nash_swarm::test::read_text(packed_example().blocks_file);
+  const nash_swarm::SafetensorsFile file(packed_example().blocks_file);
+  const auto place_of = [&](const char* tensor) {
+    return static_cast<std::size_t>(file.at(tensor).bytes.data() - file.mapping()->bytes().data());
+  };
+  const auto message = [&](const std::string& text) {
+    nash_swarm::test::write_text(damaged, text);
+    return nash_swarm::test::message_of([&] { transformer::load_model(damaged, false, pool()); });
+  };
+  for (const char* const tensor : {"wpe.weight", "wte.weight", "ln_f.bias"}) {
+    const std::string refusal =
+        message(std::string(whole).replace(place_of(tensor), 4, "\xff\xff\xff\xff"));
+    CAPTURE(refusal);
+    CHECK(refusal.starts_with(std::string(tensor) + ": NaN at [0"));
+    CHECK(refusal.find(damaged.string() + "; ") != std::string::npos);
+  }
+  std::string longer = whole;
+  for (const char* const key : {"n_positions", "n_ctx"}) {
+    const std::size_t place = longer.find(key, place_of("config.json"));
+    longer.replace(longer.find("32", place), 2, "33");
+  }
+  const std::string refusal = message(longer);
+  CAPTURE(refusal);
+  CHECK(refusal.starts_with(damaged.string() +
+                            ": wpe.weight: has 2048 elements, the config asks for 2112; "));
+}
+
 TEST_CASE("load_model: a packed file has the vocabulary of its checkpoint") {
   const PackedExample& example = packed_example();
   const LoadedModel packed = transformer::load_model(example.file, true, pool());

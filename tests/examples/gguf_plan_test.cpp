@@ -305,6 +305,13 @@ TEST_CASE("plan_gguf heeds an imatrix") {
   CHECK(contains(
       shell.refused("plan_gguf", "--model model.gguf --plan-out new.txt --imatrix none.gguf"),
       "'blk.0.attn_q.weight.in_sum2': seen by no token"));
+  GgufText other;
+  add_tensor(other, "blk.7.attn_q.weight.in_sum2", {256, 1}, 0, sums);
+  add_tensor(other, "blk.7.attn_q.weight.counts", {1, 1}, 0, gguf_number(4.0f));
+  write_text(shell.folder() / "other.gguf", other.whole());
+  CHECK(contains(
+      shell.refused("plan_gguf", "--model model.gguf --plan-out new.txt --imatrix other.gguf"),
+      "other.gguf: has none of the model's tensors"));
 }
 
 TEST_CASE("plan_gguf refuses bad input and leaves nothing behind") {

@@ -44,6 +44,12 @@ void write(const std::filesystem::path& folder, std::uint64_t seed, std::size_t 
   transformer::write_random_checkpoint(config, folder, seed, pool);
 }
 
+transformer::Tokenizer tokenizer_in(const std::filesystem::path& folder) {
+  return transformer::Tokenizer::from_text(read_text(folder / "vocab.json"),
+                                           read_text(folder / "merges.txt"), "vocab.json",
+                                           "merges.txt");
+}
+
 struct Moments {
   double mean = 0.0;
   double deviation = 0.0;
@@ -178,8 +184,7 @@ TEST_CASE("random checkpoint: the vocabulary of full size is valid and merges pa
   config.n_inner = 16;
   const TemporaryFolder folder;
   write(folder.path(), 5, 1, config);
-  const transformer::Tokenizer tokenizer =
-      transformer::Tokenizer::from_files(folder / "vocab.json", folder / "merges.txt");
+  const transformer::Tokenizer tokenizer = tokenizer_in(folder.path());
   CHECK(tokenizer.vocabulary_size() == 50257);
   CHECK(tokenizer.end_of_text() == 50256);
   const std::string text = "a few words\n\xc3\xa9 \x01\xff";
@@ -219,6 +224,6 @@ TEST_CASE("random checkpoint: a vocabulary without the bytes or beyond all pairs
     config.vocab_size = size;
     const std::filesystem::path target = folder / std::to_string(size);
     write(target, 1, 1, config);
-    CHECK_NOTHROW(transformer::Tokenizer::from_files(target / "vocab.json", target / "merges.txt"));
+    CHECK_NOTHROW(tokenizer_in(target));
   }
 }

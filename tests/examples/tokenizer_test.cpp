@@ -1,6 +1,5 @@
 #include "transformer/tokenizer.hpp"
 #include "examples/bundled_model.hpp"
-#include "io/support.hpp"
 
 #include <doctest/doctest.h>
 
@@ -18,7 +17,6 @@ namespace {
 
 namespace fs = std::filesystem;
 using nash_swarm::test::bundled;
-using nash_swarm::test::TemporaryFolder;
 using nlohmann::json;
 using transformer::Tokenizer;
 using Ids = std::vector<std::int32_t>;
@@ -31,7 +29,8 @@ std::string read_file(const fs::path& path) {
 }
 
 Tokenizer load(const fs::path& folder) {
-  return Tokenizer::from_files(folder / "vocab.json", folder / "merges.txt");
+  return Tokenizer::from_text(read_file(folder / "vocab.json"), read_file(folder / "merges.txt"),
+                              "vocab.json", "merges.txt");
 }
 
 const Tokenizer& published_tokenizer() {
@@ -315,21 +314,4 @@ TEST_CASE("tokenizer: bad merges are refused with the line") {
   check_contains(message("h e"), "m.txt: line 3: \"h e\" is listed twice");
   check_contains(message_with_remedy(vocabulary, ""), "m.txt: the file is empty");
   check_contains(message_with_remedy(vocabulary, vocabulary), "m.txt: line 1: ");
-}
-
-TEST_CASE("tokenizer: unreadable files are refused by name") {
-  const TemporaryFolder folder;
-  const fs::path absent = folder / "absent.json";
-  const fs::path merges = bundled / "merges.txt";
-  check_contains(message_with_remedy([&] { Tokenizer::from_files(absent, merges); }),
-                 absent.string() + ": cannot be opened: No such file");
-  check_contains(
-      message_with_remedy([&] { Tokenizer::from_files(bundled / "vocab.json", absent); }),
-      absent.string() + ": cannot be opened: No such file");
-  check_contains(message_with_remedy([&] { Tokenizer::from_files(folder.path(), merges); }),
-                 folder.path().string() + ": cannot be");
-  const fs::path empty = folder / "empty.json";
-  std::ofstream(empty).close();
-  check_contains(message_with_remedy([&] { Tokenizer::from_files(empty, merges); }),
-                 empty.string() + ": not valid JSON");
 }

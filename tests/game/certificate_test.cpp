@@ -195,3 +195,22 @@ TEST_CASE("a price beyond any use still gives a valid bound") {
   CHECK(certificate.gap == 1);
   CHECK(verify(certificate, tables.view(), Strategy{1, 0}).empty());
 }
+
+TEST_CASE("where the bound is no number it proves nothing") {
+  constexpr double largest = std::numeric_limits<double>::max();
+  const std::vector<std::size_t> first{0, 2, 4};
+  const std::vector<std::uint64_t> bytes{2, 4, 3, 3};
+  const std::vector<double> loss{1, .5, 1, .25};
+  const std::vector<double> headings{1, .5, -1, .25};
+  const std::vector<std::uint64_t> time{1, 2, 3, 4};
+  const nash_swarm::Players players{first, bytes, loss};
+  const nash_swarm::Game coupled(players, nash_swarm::Headings{1, headings, {}});
+  const nash_swarm::Game timed(players, {}, {}, {}, {time, 100});
+  for (const Certificate& certificate :
+       {certify(coupled, Strategy{0, 0}, 5, largest, std::vector<double>{.1}),
+        certify(timed, Strategy{0, 0}, 5, .1, {}, largest)}) {
+    CHECK(certificate.loss > 0);
+    CHECK(certificate.lower_bound == 0);
+    CHECK(certificate.gap == 1);
+  }
+}

@@ -165,6 +165,19 @@ TEST_CASE("calibration file: moments come back to the bit") {
   CHECK(contains(message_of([&] { file.inputs("absent"); }), "'absent': no such matrix"));
 }
 
+TEST_CASE("calibration file: it says what it has without reading sums") {
+  const TemporaryFolder folder;
+  write(folder / "c", moments_of("w", 70, true));
+  const CalibrationFile file(folder / "c");
+  CHECK(file.find("v") == nullptr);
+  REQUIRE(file.find("w") != nullptr);
+  const nash_swarm::MatrixMoments moments = file.moments("w");
+  CHECK(file.find("w")->in_features == 70);
+  CHECK(file.find("w")->inputs == moments.inputs.count());
+  CHECK(file.find("w")->out_features == moments.gradients->out_features());
+  CHECK(file.find("w")->group_rows == moments.gradients->group_rows());
+}
+
 TEST_CASE("calibration file: found only under its fingerprint") {
   const TemporaryFolder folder;
   CHECK_FALSE(find_calibration(folder / "c", fingerprint).has_value());

@@ -99,7 +99,7 @@ TEST_CASE("model plan: what does not fit the model or is no plan is named") {
   const auto with = [&](const std::string& part, const std::string& by) {
     return message(replaced(text, part, by));
   };
-  CHECK(contains(message("{"), "no JSON"));
+  CHECK(contains(message("{"), "not valid JSON"));
   CHECK(contains(message("[]"), "not a JSON object"));
   CHECK(contains(message("{}"), "certificate or matrices"));
   CHECK(contains(with("[33, 260]", "[33, 261]"), "'q': its shape is not the model's, [33,260]"));
@@ -122,6 +122,7 @@ TEST_CASE("model plan: what does not fit the model or is no plan is named") {
     CHECK(contains(with("\"row_panels\": [", wrong), "'q': row order, row 0"));
   }
   CHECK(contains(with("\"price\"", "\"cost\""), "certificate"));
+  CHECK(contains(with("\"price\":7e-09", "\"price\":1e400"), "a number in it is too large"));
   CHECK(contains(with("\"price\":7e-09", "\"price\":-1"), "price"));
   for (std::size_t size = 0; size + 1 < text.size(); ++size) message(text.substr(0, size));
 }

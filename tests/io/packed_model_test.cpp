@@ -142,6 +142,19 @@ std::string edited(const std::string& file, const Edit& edit) {
   return nash_swarm::test::safetensors_text(header.dump(), data);
 }
 
+/// Gives "q" other rows and another run table, of as many bytes; its former ones stay as tensors of
+/// other names, so that the file has no holes.
+void replace_rows(Json& header, std::string& data, std::size_t rows, std::size_t table) {
+  header["former scales"] = header["q.row_scales"];
+  header["former table"] = header["q.run_table"];
+  const std::size_t begin = data.size();
+  data.append(2 * rows + table, '\0');
+  header["q.row_scales"] = {
+      {"dtype", "BF16"}, {"shape", {rows}}, {"data_offsets", {begin, begin + 2 * rows}}};
+  header["q.run_table"] = {
+      {"dtype", "U8"}, {"shape", {table}}, {"data_offsets", {begin + 2 * rows, data.size()}}};
+}
+
 char* data_of(const Json& header, std::string& data, const char* tensor) {
   return data.data() + header.at(tensor).at("data_offsets").at(0).get<std::size_t>();
 }
@@ -351,6 +364,14 @@ TEST_CASE("packed model: a manifest that lies") {
        [](Json&, Json& m, std::string&) { m["bases"][0]["in_features"] = 1u << 25; }},
       {"more blocks than runs", "'q'",
        [](Json&, Json& m, std::string&) { m["bases"][0]["in_features"] = 1u << 19; }},
+      {"more panels than bytes of the run table", "'q': run table of 149 bytes for 150 panels",
+       [](Json& h, Json&, std::string& data) { replace_rows(h, data, 16 * 150, 149); }},
+      {"more blocks than bytes, and than a small file is let off",
+       "'q': impossible number of blocks",
+       [](Json& h, Json& m, std::string& data) {
+         replace_rows(h, data, 16 * 150, 150);
+         m["bases"][0]["in_features"] = 1u << 19;
+       }},
       {"channels as a string", "manifest",
        [](Json&, Json& m, std::string&) { m["bases"][0]["in_features"] = "64"; }},
       {"negative channels", "manifest",

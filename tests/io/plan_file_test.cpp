@@ -68,7 +68,11 @@ TEST_CASE("plan file: an entry that is missing or of another type is named") {
       CHECK_FALSE(message(bad).empty());
     }
   }
+  const std::string deep = std::string(200'000, '[') + std::string(200'000, ']');
   nlohmann::json bad = good;
+  bad["epsilon"] = nlohmann::json::parse(deep);
+  CHECK(message(bad) == "p.json: \"epsilon\" of the certificate is a list, not a number");
+  bad = good;
   bad["y"][1] = nullptr;
   CHECK_FALSE(message(bad).empty());
 }

@@ -172,7 +172,8 @@ NASH_SWARM_DEFINITION Certificate certify(const Game& game, std::span<const std:
   certificate.epsilon_at_price = regrets.at_price;
   const double bound =
       detail::lower_bound(game, strategy, certificate.loss, budget, {price, time_price, y});
-  certificate.lower_bound = std::clamp(bound, 0.0, certificate.loss);
+  // At prices near the largest double the bound may be no number, and then proves nothing.
+  certificate.lower_bound = bound > 0 ? std::min(bound, certificate.loss) : 0.0;
   if (certificate.loss > certificate.lower_bound) {
     certificate.gap = (certificate.loss - certificate.lower_bound) / certificate.loss;
   }

@@ -381,11 +381,6 @@ inline bool is_chain(const Game& game) noexcept {
   return true;
 }
 
-/// The fewest bytes that any plan of a chain game takes; the game is not checked.
-inline std::uint64_t smallest_chain_bytes(const Game& game) {
-  return detail::solve_chains(game, detail::FewestBytes{}).bytes;
-}
-
 /// Chooses strategies for a game of chains: at a price every chain is solved exactly, the price is
 /// searched until the bytes meet the budget, then chains whose plan differs between the two prices
 /// around the budget move one by one, and the last bytes go to single players, best gain per byte

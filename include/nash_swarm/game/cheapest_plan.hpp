@@ -18,17 +18,23 @@ namespace nash_swarm {
 namespace detail {
 inline namespace NASH_SWARM_TARGET {
 
+/// The plan with the fewest bytes of every player's strategies; edges are not looked at.
+inline std::vector<std::uint32_t> cheapest_strategies(const Players& players) {
+  std::vector<std::uint32_t> strategy;
+  for (std::size_t player = 0; player < players.size(); ++player) {
+    const auto bytes = players.bytes_of(player);
+    strategy.push_back(
+        static_cast<std::uint32_t>(std::min_element(bytes.begin(), bytes.end()) - bytes.begin()));
+  }
+  return strategy;
+}
+
 /// A plan with few bytes. It has the fewest if edges join only consecutive players; otherwise no
 /// move of one player saves bytes. Neither the game nor any budget is checked.
 inline std::vector<std::uint32_t> cheapest_plan(const Game& game) {
   const Game bytes_only(game.players, {}, game.edges, game.format);
   if (is_chain(bytes_only)) return solve_chains(bytes_only, FewestBytes{}).strategy;
-  std::vector<std::uint32_t> strategy(game.size());
-  for (std::size_t player = 0; player < game.size(); ++player) {
-    const auto bytes = game.players.bytes_of(player);
-    strategy[player] = static_cast<std::uint32_t>(std::ranges::min_element(bytes) - bytes.begin());
-  }
-  RunningPlan plan(bytes_only, std::move(strategy));
+  RunningPlan plan(bytes_only, cheapest_strategies(game.players));
   for (bool moved = true; moved;) {
     moved = false;
     for (std::size_t player = 0; player < game.size(); ++player) {

@@ -13,6 +13,7 @@
 #include <nash_swarm/core/config.hpp>
 #include <nash_swarm/core/executor.hpp>
 #include <nash_swarm/game/best_response.hpp>
+#include <nash_swarm/game/cheapest_plan.hpp>
 #include <nash_swarm/game/coupled_search.hpp>
 #include <nash_swarm/game/game.hpp>
 #include <nash_swarm/game/relaxation.hpp>
@@ -47,17 +48,6 @@ class FlockRandom {
  private:
   std::uint64_t state_;
 };
-
-/// The plan with the fewest bytes of every player's strategies.
-inline std::vector<std::uint32_t> cheapest_strategies(const Players& players) {
-  std::vector<std::uint32_t> strategy;
-  for (std::size_t player = 0; player < players.size(); ++player) {
-    const auto bytes = players.bytes_of(player);
-    strategy.push_back(
-        static_cast<std::uint32_t>(std::min_element(bytes.begin(), bytes.end()) - bytes.begin()));
-  }
-  return strategy;
-}
 
 /// One flock: its start and the order of its moves depend on its number alone.
 class Flock {

@@ -5,10 +5,13 @@
 #include <cstdint>
 #include <cstring>
 #include <filesystem>
+#include <functional>
+#include <map>
 #include <optional>
 #include <set>
 #include <span>
 #include <string>
+#include <string_view>
 #include <system_error>
 #include <utility>
 #include <vector>
@@ -119,6 +122,17 @@ inline void write_calibration(const std::filesystem::path& target,
 
 }  // namespace NASH_SWARM_TARGET
 
+/// What the manifest of a calibration file says of a matrix.
+struct CalibrationEntry {
+  std::string name;
+  std::size_t in_features = 0;
+  std::size_t inputs = 0;        ///< that were added up
+  std::size_t out_features = 0;  ///< 0 without gradients, as all that follows
+  std::size_t group_rows = 0;
+  std::size_t tokens = 0;
+  std::size_t sequences = 0;
+};
+
 /// A calibration file, mapped; moments are copied out of it matrix by matrix.
 class CalibrationFile {
  public:
@@ -154,21 +168,27 @@ class CalibrationFile {
   /// Names of the matrices, in the order of the file.
   std::vector<std::string> names() const {
     std::vector<std::string> names;
-    for (const Entry& entry : entries_) names.push_back(entry.name);
+    for (const CalibrationEntry& entry : entries_) names.push_back(entry.name);
     return names;
+  }
+
+  /// What the file says of a matrix, or nullptr if it is not in it.
+  const CalibrationEntry* find(std::string_view name) const noexcept {
+    const auto found = places_.find(name);
+    return found == places_.end() ? nullptr : &entries_[found->second];
   }
 
   /// The moments of the inputs of a matrix.
   /// @throws Error naming the file if it has no such matrix or the sums are impossible
   InputMoment inputs(const std::string& name) const {
-    const Entry& entry = at(name);
+    const CalibrationEntry& entry = at(name);
     return {name, read_sums(name + ".inputs", 1, entry.in_features), entry.inputs};
   }
 
   /// All moments of a matrix.
   /// @throws Error as `inputs` does
   MatrixMoments moments(const std::string& name) const {
-    const Entry& entry = at(name);
+    const CalibrationEntry& entry = at(name);
     MatrixMoments moments{inputs(name), {}};
     if (entry.group_rows == 0) return moments;
     moments.gradients.emplace(
@@ -179,16 +199,6 @@ class CalibrationFile {
   }
 
  private:
-  struct Entry {
-    std::string name;
-    std::size_t in_features = 0;
-    std::size_t inputs = 0;
-    std::size_t out_features = 0;
-    std::size_t group_rows = 0;  // 0 for no gradients
-    std::size_t tokens = 0;
-    std::size_t sequences = 0;
-  };
-
   static constexpr const char* remedy = "remove the file and calibrate again";
 
   [[noreturn]] void fail(const std::string& name, const std::string& problem) const {
@@ -215,12 +225,12 @@ class CalibrationFile {
 
   /// Checks shapes against the tensors, so that a lie allocates no more than the file takes.
   void add_entry(const nlohmann::json& json) {
-    Entry entry;
+    CalibrationEntry entry;
     entry.name = json.at("name").get<std::string>();
     entry.in_features = number(json, "in_features");
     entry.inputs = number(json, "inputs");
-    for (const Entry& other : entries_) {
-      if (other.name == entry.name) fail(entry.name, "the matrix occurs twice");
+    if (!places_.emplace(entry.name, entries_.size()).second) {
+      fail(entry.name, "the matrix occurs twice");
     }
     check_sums(entry.name + ".inputs", 1, entry.in_features);
     if (json.contains("group_rows")) {
@@ -256,11 +266,10 @@ class CalibrationFile {
     }
   }
 
-  const Entry& at(const std::string& name) const {
-    for (const Entry& entry : entries_) {
-      if (entry.name == name) return entry;
-    }
-    fail(name, "no such matrix is in the file");
+  const CalibrationEntry& at(const std::string& name) const {
+    const CalibrationEntry* const entry = find(name);
+    if (entry == nullptr) fail(name, "no such matrix is in the file");
+    return *entry;
   }
 
   SymmetricSums read_sums(const std::string& name, std::size_t groups, std::size_t channels) const {
@@ -291,7 +300,8 @@ class CalibrationFile {
   SafetensorsFile file_;
   std::string fingerprint_;
   std::uint64_t seen_ = 0;
-  std::vector<Entry> entries_;
+  std::vector<CalibrationEntry> entries_;
+  std::map<std::string, std::size_t, std::less<>> places_;  // of entries, by name
 };
 
 inline namespace NASH_SWARM_TARGET {

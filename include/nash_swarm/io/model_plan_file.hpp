@@ -5,7 +5,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
-#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -15,6 +14,7 @@
 #include <nlohmann/json.hpp>
 
 #include <nash_swarm/core/error.hpp>
+#include <nash_swarm/io/json_text.hpp>
 #include <nash_swarm/io/plan_file.hpp>
 #include <nash_swarm/io/printable_name.hpp>
 #include <nash_swarm/model/plan.hpp>
@@ -168,29 +168,6 @@ class CellsReader {
   std::size_t panel_ = 0;
 };
 
-/// @throws Error for text that is no JSON object, or that has a key twice
-inline nlohmann::json parse_plan(const std::string& file, std::string_view text) {
-  std::vector<std::set<std::string>> keys;
-  const auto watch = [&](int depth, nlohmann::json::parse_event_t event, nlohmann::json& value) {
-    const auto level = static_cast<std::size_t>(depth);
-    if (event == nlohmann::json::parse_event_t::object_start) {
-      keys.resize(level + 2);
-      keys[level + 1].clear();
-    } else if (event == nlohmann::json::parse_event_t::key &&
-               !keys.at(level).insert(value.get<std::string>()).second) {
-      throw Error(file, printable(value.get<std::string>()) + " occurs twice", "drop one of them");
-    }
-    return true;
-  };
-  try {
-    nlohmann::json json = nlohmann::json::parse(text, watch);
-    if (json.is_object()) return json;
-  } catch (const nlohmann::json::parse_error& error) {
-    throw Error(file, "no JSON at byte " + std::to_string(error.byte), "correct the text there");
-  }
-  throw Error(file, "no plan: the text is not a JSON object");
-}
-
 }  // namespace NASH_SWARM_TARGET
 }  // namespace detail
 
@@ -219,7 +196,8 @@ inline std::string model_plan_text(const Plan& plan) {
 ///         shape, or whose cells do not cover them
 inline StoredModelPlan read_model_plan(const std::string& file, std::string_view text,
                                        const std::vector<MatrixPlan>& matrices) {
-  const nlohmann::json json = detail::parse_plan(file, text);
+  const nlohmann::json json = parse_json(file, text, "correct the text");
+  if (!json.is_object()) throw Error(file, "no plan: the text is not a JSON object");
   if (!json.contains("certificate") || !json.contains("matrices") ||
       !json["matrices"].is_object()) {
     throw Error(file, "no plan of a model: certificate or matrices are missing");

@@ -168,9 +168,8 @@ class PackedModelFile {
 
   /// The matrix of that name, or nullptr.
   const PackedMatrix* find_matrix(std::string_view name) const noexcept {
-    const auto found = std::find_if(matrices_.begin(), matrices_.end(),
-                                    [&](const PackedMatrix& m) { return m.name() == name; });
-    return found == matrices_.end() ? nullptr : &*found;
+    const auto found = places_.find(name);
+    return found == places_.end() ? nullptr : &matrices_[found->second];
   }
 
   /// The text of a document, for instance "config.json".
@@ -233,11 +232,12 @@ class PackedModelFile {
     return value.get<std::size_t>();
   }
 
-  /// A lie about a size must not allocate much more memory than the file takes. Real matrices store
-  /// far more than a byte for every channel of their basis and for every 64 blocks; pruned ones may
-  /// not, so a small file is let off.
+  /// A lie about a size must not allocate much more memory than the file takes: 4 bytes for every
+  /// channel of a basis, one for every block. Real matrices store far more than a byte for each of
+  /// their channels, and 128 or more for each of their blocks, unless nearly all are pruned; so a
+  /// small file is let off.
   std::size_t most_channels() const { return file_.file_bytes() + (std::size_t{1} << 20); }
-  std::size_t most_blocks() const { return 64 * file_.file_bytes() + (std::size_t{1} << 20); }
+  std::size_t most_blocks() const { return most_channels(); }
 
   void add_basis(const nlohmann::json& entry) {
     const std::string name = entry.at("name").get<std::string>();
@@ -291,7 +291,7 @@ class PackedModelFile {
     const std::string name = entry.at("name").get<std::string>();
     const auto basis = bases_.find(entry.at("basis").get<std::string>());
     if (basis == bases_.end()) throw Error(path(), "matrix " + printable(name) + ": unknown basis");
-    if (find_matrix(name) != nullptr) {
+    if (!places_.emplace(name, matrices_.size()).second) {
       throw Error(path(), "matrix " + printable(name) + " occurs twice", remedy);
     }
     PackedMatrix::Parts parts;
@@ -307,11 +307,18 @@ class PackedModelFile {
     }
     parts.row_scales = row_scales(part(name + ".row_scales", DataType::BF16), parts.storage);
     parts.out_features = parts.row_scales.size();
+    const std::size_t panels = panel_count(parts.out_features);
     const std::size_t blocks = basis->second->padded_features() / block_channels;
-    if (panel_count(parts.out_features) > (most_blocks() - blocks_) / blocks) {
+    if (panels > parts.run_table.size()) {  // each takes a byte or more
+      throw Error(path(),
+                  printable(name) + ": run table of " + std::to_string(parts.run_table.size()) +
+                      " bytes for " + std::to_string(panels) + " panels",
+                  remedy);
+    }
+    if (panels > (most_blocks() - blocks_) / blocks) {
       throw Error(path(), "matrix " + printable(name) + ": impossible number of blocks", remedy);
     }
-    blocks_ += panel_count(parts.out_features) * blocks;
+    blocks_ += panels * blocks;
     matrices_.emplace_back(std::move(parts));
   }
 
@@ -345,6 +352,7 @@ class PackedModelFile {
   SafetensorsFile file_;
   std::map<std::string, std::shared_ptr<const InputBasis>, std::less<>> bases_;
   std::vector<PackedMatrix> matrices_;
+  std::map<std::string, std::size_t, std::less<>> places_;  // of matrices, by name
   PackedModelSizes sizes_;
   std::size_t channels_ = 0;  // of all bases
   std::size_t blocks_ = 0;    // of all matrices

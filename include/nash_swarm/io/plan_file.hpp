@@ -8,6 +8,7 @@
 #include <nash_swarm/core/config.hpp>
 #include <nash_swarm/core/error.hpp>
 #include <nash_swarm/game/certificate.hpp>
+#include <nash_swarm/io/json_text.hpp>
 
 /// Certificates as JSON: the keys are the names of the members, and numbers read back as the same
 /// doubles. Time is left out where it does not count.
@@ -39,7 +40,7 @@ void read_entry(const std::string& file, const nlohmann::json& certificate, cons
   }
   if (!good) {
     throw Error(file, std::string("\"") + key + "\" of the certificate is " +
-                          entry->dump().substr(0, 60) + ", not " + expected_type<T>());
+                          printable_value(*entry) + ", not " + expected_type<T>());
   }
   entry->get_to(value);
 }
