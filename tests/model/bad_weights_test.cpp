@@ -234,6 +234,21 @@ TEST_CASE("bad weights: matrices of all these kinds are planned within the budge
   }
 }
 
+TEST_CASE("bad weights: no rows, or no basis") {
+  nash_swarm::Model model;
+  const InputMoment moment = moment_of(65, false);
+  CHECK(message_of([&] { model.add("w", rows_of({}, 65), moment, serial); }) ==
+        "w: a matrix of 0 rows; leave it out");
+  CHECK(message_of([&] {
+          model.add("w", rows_of(gaussian(65, 5), 65), moment, nullptr, serial);
+        }) == "w: no input basis; make one with Model::input_basis");
+  nash_swarm::MatrixPlan empty;
+  empty.name = "w";
+  CHECK(message_of([&] {
+          nash_swarm::pack(rows_of(gaussian(65, 5), 65), empty, moment, serial);
+        }) == "w: a plan without an input basis; take one of allocate");
+}
+
 TEST_CASE("bad weights: NaN, infinity and what is beyond 2^118 are named, with a remedy") {
   const struct {
     float value;
@@ -257,18 +272,6 @@ TEST_CASE("bad weights: NaN, infinity and what is beyond 2^118 are named, with a
       }
     }
   }
-  nash_swarm::Model model;
-  const InputMoment moment = moment_of(65, false);
-  CHECK(message_of([&] { model.add("w", rows_of({}, 65), moment, serial); }) ==
-        "w: a matrix of 0 rows; leave it out");
-  CHECK(message_of([&] {
-          model.add("w", rows_of(gaussian(65, 5), 65), moment, nullptr, serial);
-        }) == "w: no input basis; make one with Model::input_basis");
-  nash_swarm::MatrixPlan empty;
-  empty.name = "w";
-  CHECK(message_of([&] {
-          nash_swarm::pack(rows_of(gaussian(65, 5), 65), empty, moment, serial);
-        }) == "w: a plan without an input basis; take one of allocate");
   // The largest ones that are taken have the usual error.
   Row weights = gaussian(16 * 256, 6);
   for (float& weight : weights) weight = std::copysign(0x1p118f, weight);
