@@ -161,6 +161,37 @@ char* data_of(const Json& header, std::string& data, const char* tensor) {
 
 }  // namespace
 
+TEST_CASE("packed model: what is not as planned is refused, and nothing is left") {
+  const TemporaryFolder folder;
+  SmallModel model;
+  const auto message = [&](const auto& pack, std::vector<OtherTensor> others) {
+    const std::string text = message_of(
+        [&] { nash_swarm::write_packed_model(folder / "model", model.plans, others, pack); });
+    CHECK(std::filesystem::is_empty(folder.path()));
+    return text;
+  };
+  const auto as_planned = [&](const MatrixPlan& plan) { return model.pack(plan, serial); };
+  const std::string other_matrix =
+      ": another matrix was given than the planned one; pack the matrix of this name by its plan";
+  // q and k read one input, but have other rows and formats.
+  CHECK(message([&](const MatrixPlan&) { return model.pack(model.plans[1], serial); },
+                model.others()) == "q" + other_matrix);
+  CHECK(message([](const MatrixPlan&) { return PackedMatrix(); }, model.others()) ==
+        "q" + other_matrix);
+  CHECK(message(std::function<PackedMatrix(const MatrixPlan&)>(), model.others())
+            .ends_with("model: no function that packs a matrix"));
+  std::vector<OtherTensor> others = model.others();
+  others[0].write = [&](const OtherTensor::Sink& sink) {
+    sink(std::as_bytes(std::span(model.bias)).first(8));
+  };
+  CHECK(message(as_planned, others) == "bias: 8 bytes were written for a tensor of 12");
+  others[0].write = nullptr;
+  CHECK(message(as_planned, others) == "bias: no function that writes the tensor");
+  model.plans[1].name = "\xff\xfe";
+  CHECK(message(as_planned, model.others())
+            .ends_with("the name is not valid UTF-8; encode it as UTF-8"));
+}
+
 TEST_CASE("packed model: what is read back multiplies to the same bits") {
   const TemporaryFolder folder;
   const SmallModel model;

@@ -60,21 +60,45 @@ inline constexpr std::string_view manifest_key = "nash_swarm.manifest";
 
 inline namespace NASH_SWARM_TARGET {
 
+/// A name as JSON.
+/// @throws Error if it is not UTF-8
+inline nlohmann::ordered_json name_in_json(const std::string& name) {
+  const nlohmann::ordered_json json = name;
+  try {
+    json.dump();
+  } catch (const nlohmann::json::exception&) {
+    throw Error(printable(name), "the name is not valid UTF-8", "encode it as UTF-8");
+  }
+  return json;
+}
+
 inline std::string manifest_of(const std::vector<MatrixPlan>& matrices) {
   nlohmann::ordered_json manifest = {{"bases", nlohmann::ordered_json::array()},
                                      {"matrices", nlohmann::ordered_json::array()}};
   for (const auto& basis : distinct_bases(matrices)) {
-    manifest["bases"].push_back({{"name", basis->name()},
+    manifest["bases"].push_back({{"name", name_in_json(basis->name())},
                                  {"in_features", basis->in_features()},
                                  {"rotation_block", basis->rotation_block()},
                                  {"permuted", !basis->permutation().empty()}});
   }
   for (const MatrixPlan& matrix : matrices) {
-    manifest["matrices"].push_back({{"name", matrix.name},
+    manifest["matrices"].push_back({{"name", name_in_json(matrix.name)},
                                     {"basis", matrix.basis->name()},
                                     {"ordered", !matrix.order.natural()}});
   }
   return manifest.dump();
+}
+
+/// @throws Error unless the matrix is what its plan says
+inline void check_as_planned(const PackedMatrix& packed, const MatrixPlan& plan) {
+  const bool fits = !packed.empty() && packed.name() == plan.name &&
+                    packed.out_features() == plan.out_features && packed.cells() == plan.cells &&
+                    packed.row_order() == plan.order &&
+                    packed.basis().fingerprint() == plan.basis->fingerprint();
+  if (!fits) {
+    throw Error(plan.name, "another matrix was given than the planned one",
+                "pack the matrix of this name by its plan");
+  }
 }
 
 /// Descending alignment keeps every tensor aligned without holes; codes, whose sizes are multiples
@@ -363,12 +387,17 @@ inline namespace NASH_SWARM_TARGET {
 /// Writes a packed model piece by piece: a matrix is packed when its turn comes and its codes are
 /// written at once, so that only one matrix is in memory.
 /// @param pack gives the packed matrix for a plan; called once for each, in order
-/// @throws Error naming the target if it cannot be written; nothing is left half-written
+/// @throws Error naming the target if it cannot be written, the matrix if another one is given, the
+/// tensor if it has more or fewer bytes than it should; nothing is left half-written
 inline void write_packed_model(const std::filesystem::path& target,
                                const std::vector<MatrixPlan>& matrices,
                                const std::vector<OtherTensor>& others,
                                const std::function<PackedMatrix(const MatrixPlan&)>& pack) {
   const SafetensorsLayout layout = packed_model_layout(matrices, others);
+  if (!pack) throw Error(target.string(), "no function that packs a matrix");
+  for (const OtherTensor& other : others) {
+    if (!other.write) throw Error(other.spec.name, "no function that writes the tensor");
+  }
   SafetensorsWriter writer(target, layout);
   std::map<std::string, std::vector<std::byte>> small_parts;
   const auto keep = [&](const std::string& name, const void* data, std::size_t bytes) {
@@ -377,6 +406,7 @@ inline void write_packed_model(const std::filesystem::path& target,
   };
   for (const MatrixPlan& plan : matrices) {
     const PackedMatrix packed = pack(plan);
+    detail::check_as_planned(packed, plan);
     writer.write(packed.codes());
     keep(plan.name + ".row_scales", packed.row_scales().data(), packed.row_scales().size_bytes());
     keep(plan.name + ".run_table", packed.run_table().data(), packed.run_table().size());
@@ -402,7 +432,16 @@ inline void write_packed_model(const std::filesystem::path& target,
     } else {
       const auto other = std::find_if(others.begin(), others.end(),
                                       [&](const OtherTensor& o) { return o.spec.name == name; });
-      other->write([&](std::span<const std::byte> bytes) { writer.write(bytes); });
+      std::size_t written = 0;
+      other->write([&](std::span<const std::byte> bytes) {
+        writer.write(bytes);
+        written += bytes.size();
+      });
+      const std::size_t needed = *byte_count(other->spec.type, other->spec.shape);
+      if (written != needed) {
+        throw Error(name, std::to_string(written) + " bytes were written for a tensor of " +
+                              std::to_string(needed));
+      }
     }
   }
   writer.commit();
