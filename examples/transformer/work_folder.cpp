@@ -141,6 +141,7 @@ std::optional<std::vector<double>> WorkFolder::numbers(const std::string& name,
     if (!holds(stored.find(fingerprint_tensor), fingerprint)) return std::nullopt;
     const nash_swarm::StoredTensor& tensor = stored.at("numbers");
     std::vector<double> numbers(tensor.bytes.size() / sizeof(double));
+    if (numbers.empty()) return numbers;
     std::memcpy(numbers.data(), tensor.bytes.data(), numbers.size() * sizeof(double));
     return numbers;
   });

@@ -42,8 +42,8 @@ constexpr Budget budgets[] = {
     {"b3_l12", avx2, 40.8},        {"b4_l12", avx2, 27.1},        {"b2_hash16", avx2, 37.9},
     {"b2.5_hash16", avx2, 44.3},   {"b3_hash16", avx2, 43.1},     {"b4_hash16", avx2, 38.5},
     {"b2_hash32", avx2, 58.0},     {"b3_hash32", avx2, 63.7},     {"b3.5_hash32", avx2, 66.9},
-    {"b4_hash32", avx2, 59.5},     {"linear5", avx2, 21.4, 21.2}, {"linear6", avx2, 21.7, 21.3},
-    {"linear8", avx2, 15.4, 15.2}, {"raw16", avx2, 53.1},         {"b1_l4", avx512, 5.0, 5.1},
+    {"b4_hash32", avx2, 59.5},     {"linear5", avx2, 21.2},       {"linear6", avx2, 21.3},
+    {"linear8", avx2, 15.2},       {"raw16", avx2, 53.1},         {"b1_l4", avx512, 5.0, 5.1},
     {"b2_l2", avx512, 4.1, 4.4},   {"b2_l4", avx512, 4.7, 5.1},   {"b3_l3", avx512, 6.1, 6.7},
     {"b3_l4", avx512, 7.5, 8.0},   {"b4_l4", avx512, 4.7, 5.4},   {"b1_l6", avx512, 5.5, 5.7},
     {"b2_l6", avx512, 5.1, 5.4},   {"b3_l6", avx512, 7.8, 8.4},   {"b4_l6", avx512, 6.3, 7.1},
@@ -78,6 +78,8 @@ TEST_CASE("instruction budget: one token's products take no more instructions th
   for (const Budget& budget : budgets) {
     if (!nash_swarm::is_supported(budget.set)) continue;
     for (const LineFetch fetch : {LineFetch::single, LineFetch::in_pairs}) {
+      // With AVX2 they differ by where they ask, not by how often.
+      if (budget.set == avx2 && fetch == LineFetch::in_pairs) continue;
       CAPTURE(budget.format);
       CAPTURE(fetch);
       const auto less = instructions_of(budget, fetch, 256);

@@ -56,7 +56,8 @@ class Model {
 
   /// Adds a matrix with a basis of its own.
   /// @param weights [out, in]
-  /// @param calibration input moments that have seen nothing stand for H = I
+  /// @param calibration input moments that have seen nothing stand for H = I; those that have seen
+  /// nothing but zeros say that no error matters, and the matrix gets the fewest bytes
   /// @param importance how much more the model suffers from a relative error of this matrix's
   /// output than the number of its weights tells; a factor on what gradients say if there are any.
   /// `data_free_importance` is one that needs no data. Without gradients the matrix that makes the
