@@ -14,10 +14,6 @@ inline namespace NASH_SWARM_TARGET {
 constexpr bool is_finite(float value) noexcept {
   return (std::bit_cast<std::uint32_t>(value) & 0x7f800000u) != 0x7f800000u;
 }
-constexpr bool is_finite(double value) noexcept {
-  constexpr std::uint64_t exponent = 0x7ff0000000000000u;
-  return (std::bit_cast<std::uint64_t>(value) & exponent) != exponent;
-}
 
 }  // namespace NASH_SWARM_TARGET
 }  // namespace detail
