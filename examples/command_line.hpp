@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <exception>
 #include <filesystem>
+#include <initializer_list>
 #include <new>
 #include <string>
 #include <system_error>
@@ -38,6 +39,14 @@ inline CLI::Validator whole_number() {
         return std::string();
       },
       "");
+}
+
+/// @throws nash_swarm::Error that names the first of the flags that is given
+inline void refuse_flags(const CLI::App& app, std::initializer_list<const char*> flags,
+                         const std::string& problem, const std::string& remedy) {
+  for (const char* const flag : flags) {
+    if (app.count(flag) != 0) throw nash_swarm::Error(flag, problem, remedy);
+  }
 }
 
 /// For the help of a flag: the model that is taken without it.

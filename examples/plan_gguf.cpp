@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
@@ -48,19 +49,20 @@ void run(const Options& options) {
   nash_swarm::ThreadPool pool(options.threads);
   std::uint64_t weights = 0;
   std::vector<gguf::TensorTypes> tensors;
-  bool in_imatrix = false;
-  for (gguf::Matrix& matrix : gguf::quantizable_matrices(model)) {
+  std::vector<gguf::Matrix> matrices = gguf::quantizable_matrices(model);
+  if (imatrix && std::ranges::all_of(matrices, [&](const gguf::Matrix& matrix) {
+        return gguf::mean_squares(*imatrix, matrix.name).empty();
+      })) {
+    throw nash_swarm::Error(options.imatrix, "has none of the model's tensors",
+                            "give the imatrix of this model, as GGUF");
+  }
+  for (gguf::Matrix& matrix : matrices) {
     std::vector<float> squares;
     if (imatrix) squares = gguf::mean_squares(*imatrix, matrix.name);
     matrix.imatrix = squares;
-    in_imatrix = in_imatrix || !squares.empty();
     tensors.push_back({matrix.name, gguf::type_losses(matrix, pool)});
     weights += std::uint64_t{matrix.out_features} * matrix.in_features;
     model.release(model.at(matrix.name));
-  }
-  if (imatrix && !in_imatrix) {
-    throw nash_swarm::Error(options.imatrix, "has none of the model's tensors",
-                            "give the imatrix of this model, as GGUF");
   }
   const auto budget = static_cast<std::uint64_t>(options.bits * static_cast<double>(weights) / 8);
   const gguf::TypePlan plan = gguf::plan_types(tensors, budget, pool);

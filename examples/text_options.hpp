@@ -9,6 +9,7 @@
 
 #include <nash_swarm/core/error.hpp>
 
+#include "command_line.hpp"
 #include "transformer/evaluation_text.hpp"
 #include "transformer/text_file.hpp"
 
@@ -63,12 +64,12 @@ struct TextOptions {
 
  private:
   void check_protocol(const CLI::App& app) const {
-    const bool paper = protocol == "paper";
-    for (const char* const flag : {"--context", "--max-tokens", "--samples"}) {
-      if (app.count(flag) == 0 || paper == (flag == std::string("--samples"))) continue;
-      throw nash_swarm::Error(
-          flag, "means nothing under --protocol " + protocol,
-          std::string("leave it out, or use --protocol ") + (paper ? "full" : "paper"));
+    const std::string problem = "means nothing under --protocol " + protocol;
+    if (protocol == "paper") {
+      refuse_flags(app, {"--context", "--max-tokens"}, problem,
+                   "leave it out, or use --protocol full");
+    } else {
+      refuse_flags(app, {"--samples"}, problem, "leave it out, or use --protocol paper");
     }
   }
 

@@ -27,8 +27,7 @@ void check(const Matrix& matrix) {
   if (!matrix.imatrix.empty()) check_channels("an imatrix", matrix.imatrix.size());
   if (matrix.calibration == nullptr) return;
   check_channels("moments", matrix.calibration->inputs().in_features());
-  if (matrix.calibration->has_gradients() &&
-      matrix.calibration->gradients()->out_features() != matrix.out_features) {
+  if (!matrix.calibration->fits_rows(matrix.out_features)) {
     throw Error(matrix.name, "gradients of another matrix");
   }
 }

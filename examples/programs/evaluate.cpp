@@ -55,11 +55,9 @@ struct EvaluationOptions {
 void check_flags(const CLI::App& app, const std::string& model) {
   std::error_code ignored;
   if (!std::filesystem::is_directory(model, ignored)) return;
-  for (const char* const flag : {"--reference", "--activations"}) {
-    if (app.count(flag) == 0) continue;
-    throw nash_swarm::Error(flag, "is for packed models, and " + model + " is a folder of floats",
-                            "give --model a packed file");
-  }
+  refuse_flags(app, {"--reference", "--activations"},
+               "is for packed models, and " + model + " is a folder of floats",
+               "give --model a packed file");
 }
 
 /// The row of a packed file: what the file itself tells.

@@ -10,6 +10,7 @@
 #include <nash_swarm/io/atomic_file.hpp>
 #include <nash_swarm/io/plan_picture.hpp>
 
+#include "command_line.hpp"
 #include "quantization/gguf_plan.hpp"
 #include "transformer/baseline_methods.hpp"
 #include "transformer/calibration_text.hpp"
@@ -110,13 +111,12 @@ void Job::check_inputs(bool packs) {
 }
 
 void Job::check_plan_for_llama_cpp() {
-  for (const char* const flag : {"--bytes", "--compression", "--plan", "--fix", "--forbid",
-                                 "--min-bits", "--max-bits", "--without", "--method", "--compare",
-                                 "--out", "--picture", "--report", "--chart", "--dry-run"}) {
-    if (app_.count(flag) == 0) continue;
-    throw nash_swarm::Error(flag, "means nothing for a plan of llama.cpp's types",
-                            "leave it out, or give --plan-out a name that ends in .json");
-  }
+  refuse_flags(app_,
+               {"--bytes", "--compression", "--plan", "--fix", "--forbid", "--min-bits",
+                "--max-bits", "--without", "--method", "--compare", "--out", "--picture",
+                "--report", "--chart", "--dry-run"},
+               "means nothing for a plan of llama.cpp's types",
+               "leave it out, or give --plan-out a name that ends in .json");
   if (limits_.size() > 1) {
     throw nash_swarm::Error("--bits", "a plan of llama.cpp's types has one size",
                             "give one number of bits");

@@ -168,8 +168,7 @@ std::optional<PackedMatrix> WorkFolder::packed(const MatrixPlan& plan,
     const nash_swarm::PackedModelFile stored(file);
     const PackedMatrix* const matrix = stored.find_matrix(plan.name);
     if (!holds(stored.file().find(fingerprint_tensor), fingerprint) || matrix == nullptr ||
-        matrix->out_features() != plan.out_features || matrix->cells() != plan.cells ||
-        matrix->row_order() != plan.order) {
+        !nash_swarm::is_as_planned(*matrix, plan)) {
       return std::nullopt;
     }
     return *matrix;

@@ -63,9 +63,9 @@ TEST_CASE("panel feedback: a panel has that of its rows, wherever it lies") {
   std::vector<std::uint32_t> panels(out, 0);
   for (std::size_t row = 0; row < group_rows; ++row) panels[row] = 1;
   const ns::RowOrder swapped("w", panels);
-  const ns::PanelFeedback natural(calibration, basis, out, support::serial);
+  const ns::PanelFeedback natural("w", calibration, basis, out, support::serial);
   const Row expected = decoded(weights, natural);
-  CHECK(decoded(weights, ns::PanelFeedback(calibration, basis, out, support::serial, swapped),
+  CHECK(decoded(weights, ns::PanelFeedback("w", calibration, basis, out, support::serial, swapped),
                 swapped) == expected);
   // That of the other group would be another one.
   CHECK(decoded(weights, natural, swapped) != expected);
@@ -77,9 +77,15 @@ TEST_CASE("panel feedback: that of another matrix is refused") {
   const ns::MatrixCalibration calibration(inputs, gradients);
   const ns::InputBasis basis("w.input", in_features, 64, 7);
   CHECK(message_of([&] {
-          ns::PanelFeedback(calibration, basis, 4 * group_rows, support::serial);
+          ns::PanelFeedback("w", calibration, basis, 4 * group_rows, support::serial);
         }) == "w: gradients of 16 rows for a matrix of 64");
-  const ns::PanelFeedback small(calibration, basis, group_rows, support::serial);
+  std::vector<std::uint32_t> more(2 * group_rows, 0);
+  for (std::size_t row = 0; row < group_rows; ++row) more[row] = 1;
+  const ns::RowOrder longer("w", more);
+  CHECK(message_of([&] {
+          ns::PanelFeedback("w", calibration, basis, group_rows, support::serial, longer);
+        }) == "w: an order of 32 rows for a matrix of 16");
+  const ns::PanelFeedback small("w", calibration, basis, group_rows, support::serial);
   CHECK(message_of([&] { decoded(gaussian(4 * group_rows * in_features, 3), small); }) ==
         "w: basis, cells, feedback or order do not fit a matrix of shape [64, 128]");
 }

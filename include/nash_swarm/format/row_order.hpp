@@ -64,6 +64,8 @@ class RowOrder {
   bool natural() const noexcept { return rows_.empty(); }
   /// Number of rows; 0 for the natural order, which fits any.
   std::size_t size() const noexcept { return rows_.size(); }
+  /// Whether it is one of a matrix of so many rows.
+  bool fits(std::size_t rows) const noexcept { return natural() || size() == rows; }
   /// The row at a position: position 16·p + i is row i of panel p.
   std::size_t row_at(std::size_t position) const noexcept {
     return natural() ? position : rows_[position];

@@ -89,18 +89,6 @@ inline std::string manifest_of(const std::vector<MatrixPlan>& matrices) {
   return manifest.dump();
 }
 
-/// @throws Error unless the matrix is what its plan says
-inline void check_as_planned(const PackedMatrix& packed, const MatrixPlan& plan) {
-  const bool fits = !packed.empty() && packed.name() == plan.name &&
-                    packed.out_features() == plan.out_features && packed.cells() == plan.cells &&
-                    packed.row_order() == plan.order &&
-                    packed.basis().fingerprint() == plan.basis->fingerprint();
-  if (!fits) {
-    throw Error(plan.name, "another matrix was given than the planned one",
-                "pack the matrix of this name by its plan");
-  }
-}
-
 /// Descending alignment keeps every tensor aligned without holes; codes, whose sizes are multiples
 /// of 64, come first.
 inline void order_by_alignment(std::vector<TensorSpec>& specs) {
@@ -384,6 +372,14 @@ class PackedModelFile {
 
 inline namespace NASH_SWARM_TARGET {
 
+/// Whether a matrix is what a plan says.
+inline bool is_as_planned(const PackedMatrix& packed, const MatrixPlan& plan) {
+  return !packed.empty() && packed.name() == plan.name &&
+         packed.out_features() == plan.out_features && packed.cells() == plan.cells &&
+         packed.row_order() == plan.order &&
+         packed.basis().fingerprint() == plan.basis->fingerprint();
+}
+
 /// Writes a packed model piece by piece: a matrix is packed when its turn comes and its codes are
 /// written at once, so that only one matrix is in memory.
 /// @param pack gives the packed matrix for a plan; called once for each, in order
@@ -406,7 +402,10 @@ inline void write_packed_model(const std::filesystem::path& target,
   };
   for (const MatrixPlan& plan : matrices) {
     const PackedMatrix packed = pack(plan);
-    detail::check_as_planned(packed, plan);
+    if (!is_as_planned(packed, plan)) {
+      throw Error(plan.name, "another matrix was given than the planned one",
+                  "pack the matrix of this name by its plan");
+    }
     writer.write(packed.codes());
     keep(plan.name + ".row_scales", packed.row_scales().data(), packed.row_scales().size_bytes());
     keep(plan.name + ".run_table", packed.run_table().data(), packed.run_table().size());

@@ -27,11 +27,8 @@ NASH_SWARM_DEFINITION PackedMatrix pack(TensorView<const float, 2> weights, cons
                                         const MatrixCalibration& calibration,
                                         ExecutorView executor) {
   if (!plan.basis) throw Error(plan.name, "a plan without an input basis", "take one of allocate");
-  if (!plan.order.natural() && plan.order.size() != weights.extent(0)) {
-    throw Error(plan.name, "an order of " + std::to_string(plan.order.size()) +
-                               " rows for a matrix of " + std::to_string(weights.extent(0)));
-  }
-  const PanelFeedback feedback(calibration, *plan.basis, weights.extent(0), executor, plan.order);
+  const PanelFeedback feedback(plan.name, calibration, *plan.basis, weights.extent(0), executor,
+                               plan.order);
   return round_matrix(plan.name, weights, plan.basis, plan.cells, feedback, executor, plan.order);
 }
 #endif

@@ -250,13 +250,10 @@ NASH_SWARM_DEFINITION MatrixPayoff matrix_payoff(const std::string& name,
                           std::to_string(weights.extent(1)));
   }
   const std::size_t rows = weights.extent(0);
-  if (order && !order->natural() && order->size() != rows) {
-    throw Error(name, "an order of " + std::to_string(order->size()) + " rows for a matrix of " +
-                          std::to_string(rows));
-  }
   const std::size_t channels = basis.padded_features();
   // Wrong moments are found first: they would spoil what the weights are judged by.
-  const PanelFeedback feedback(calibration, basis, rows, executor, order.value_or(RowOrder()));
+  const PanelFeedback feedback(name, calibration, basis, rows, executor,
+                               order.value_or(RowOrder()));
   const auto energy = detail::weight_energy(name, weights, calibration.inputs(), executor);
   if (!(importance >= 0.0) || !std::isfinite(importance)) {
     throw Error(name, "an importance of " + std::to_string(importance),

@@ -124,8 +124,8 @@ NASH_SWARM_DEFINITION PackedMatrix round_matrix(const std::string& name,
   const std::size_t out_features = weights.extent(0);
   if (!basis || basis->in_features() != weights.extent(1) ||
       cells.panels() != panel_count(out_features) ||
-      cells.blocks() != block_count(weights.extent(1)) ||
-      (!order.natural() && order.size() != out_features) || !feedback.fits(cells.panels()) ||
+      cells.blocks() != block_count(weights.extent(1)) || !order.fits(out_features) ||
+      !feedback.fits(cells.panels()) ||
       std::any_of(feedback.groups().begin(), feedback.groups().end(),
                   [&](const ErrorFeedback* group) {
                     return group != nullptr && group->channels() != basis->padded_features();

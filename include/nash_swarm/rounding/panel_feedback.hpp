@@ -58,18 +58,20 @@ class PanelFeedback {
   PanelFeedback& operator=(const PanelFeedback&) = delete;
 
   /// Every group of rows has its own; a panel has that of the group of its middle row.
+  /// @param name names the matrix in messages
   /// @param order of the rows in the panels
-  /// @throws Error if the moments are those of another matrix. O(groups · in³)
-  NASH_SWARM_FUNCTION NASH_SWARM_KEYED PanelFeedback(const MatrixCalibration& calibration,
-                                                     const InputBasis& basis,
-                                                     std::size_t out_features,
-                                                     ExecutorView executor,
-                                                     const RowOrder& order = {}) {
+  /// @throws Error if moments or order are those of another matrix. O(groups · in³)
+  NASH_SWARM_FUNCTION NASH_SWARM_KEYED PanelFeedback(
+      const std::string& name, const MatrixCalibration& calibration, const InputBasis& basis,
+      std::size_t out_features, ExecutorView executor, const RowOrder& order = {}) {
+    const auto refuse = [&](const std::string& what, std::size_t rows) {
+      throw Error(name, what + " of " + std::to_string(rows) + " rows for a matrix of " +
+                            std::to_string(out_features));
+    };
     if (!calibration.fits_rows(out_features)) {
-      throw Error(calibration.inputs().name(),
-                  "gradients of " + std::to_string(calibration.gradients()->out_features()) +
-                      " rows for a matrix of " + std::to_string(out_features));
+      refuse("gradients", calibration.gradients()->out_features());
     }
+    if (!order.fits(out_features)) refuse("an order", order.size());
     own_ = detail::group_feedback(calibration, basis, executor);
     for (const auto& feedback : own_) groups_.push_back(nullptr_if_none(*feedback));
     for (std::size_t p = 0; p < panel_count(out_features); ++p) {
