@@ -68,6 +68,15 @@ TEST_CASE("aligned_buffer: memory for overwriting is as large and as aligned, an
   CHECK(std::count(first.begin(), first.end(), 1.0f) == 1000);
 }
 
+TEST_CASE("aligned_buffer: memory that there may not be is empty then") {
+  auto buffer = AlignedBuffer<float>::try_for_overwrite(100);
+  CHECK(buffer.size() == 100);
+  CHECK(reinterpret_cast<std::uintptr_t>(buffer.data()) % 64 == 0);
+  buffer[99] = 1.0f;
+  CHECK(AlignedBuffer<float>::try_for_overwrite(0).empty());
+  CHECK(AlignedBuffer<float>::try_for_overwrite(std::numeric_limits<std::size_t>::max()).empty());
+}
+
 TEST_CASE("aligned_buffer: an empty buffer holds nothing") {
   const AlignedBuffer<int> none;
   const AlignedBuffer<int> zero(0);

@@ -101,7 +101,7 @@ TEST_CASE("huge matrix: the panel beyond 2^32 bytes is multiplied by every instr
   const TensorView<float, 2> y{outputs.data(), {tokens, HugeMatrix::out}};
   for (const auto set : support::supported_instruction_sets()) {
     CAPTURE(static_cast<int>(set));
-    nash_swarm::detail::panel_product_for(set)(
+    nash_swarm::detail::panel_product_for(set).multiply(
         huge.whole(), {HugeMatrix::last_panel, HugeMatrix::last_panel + 1, 0, tokens}, x,
         y.slice(1, HugeMatrix::first_row, HugeMatrix::out));
     Row last;

@@ -67,7 +67,7 @@ std::optional<std::size_t> instructions_of(const Budget& budget, LineFetch fetch
   float outputs[nash_swarm::panel_rows];
   const nash_swarm::TensorView<float, 2> y{outputs, {1, nash_swarm::panel_rows}};
   const auto product = nash_swarm::detail::panel_product_for(budget.set, fetch);
-  const auto call = [&] { product(matrix, {0, 1, 0, 1}, x, y); };
+  const auto call = [&] { product.multiply(matrix, {0, 1, 0, 1}, x, y); };
   call();
   return support::count_instructions(call);
 }

@@ -114,6 +114,20 @@ TEST_CASE("panel product: cells of all formats mixed, odd shapes, more tokens th
   }
 }
 
+TEST_CASE("panel product: many tokens share panels that are decoded a few at a time") {
+  // Three panels of 5120 channels are decoded at a time, and none of 16,448.
+  const support::Shape shapes[] = {{75, 5120}, {17, 16448}};
+  for (const support::Shape& shape : shapes) {
+    CAPTURE(shape.in);
+    const PackedMatrix matrix = support::any_matrix(shape.out, make_basis(shape.in, 64, false),
+                                                    support::AnyFormat(3), shape.out);
+    for (const std::size_t tokens : {65u, 130u}) {
+      CAPTURE(tokens);
+      check_sets(matrix, support::random_inputs(tokens, shape.in, tokens));
+    }
+  }
+}
+
 TEST_CASE("panel product: codes and activations at their extremes") {
   for (std::size_t f = 0; f < nash_swarm::format_count; ++f) {
     CAPTURE(nash_swarm::format_table[f].name);

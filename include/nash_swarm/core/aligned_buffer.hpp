@@ -43,6 +43,16 @@ class AlignedBuffer {
     return buffer;
   }
 
+  /// The same; empty if there is no memory.
+  NASH_SWARM_KEYED static AlignedBuffer try_for_overwrite(std::size_t size) noexcept {
+    AlignedBuffer buffer;
+    if (size != 0 && size <= most) {
+      const std::size_t bytes = size * sizeof(T);
+      buffer.hold(::operator new(bytes, alignment_of(bytes), std::nothrow), size);
+    }
+    return buffer;
+  }
+
   NASH_SWARM_KEYED AlignedBuffer(AlignedBuffer&& other) noexcept
       : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
   NASH_SWARM_KEYED AlignedBuffer& operator=(AlignedBuffer&& other) noexcept {
@@ -68,17 +78,25 @@ class AlignedBuffer {
   const T& operator[](std::size_t index) const noexcept { return data_[index]; }
 
  private:
+  static constexpr std::size_t most = std::numeric_limits<std::size_t>::max() / 2 / sizeof(T);
+
   NASH_SWARM_KEYED void allocate(std::size_t size) {
-    if (size > std::numeric_limits<std::size_t>::max() / 2 / sizeof(T)) {
+    if (size > most) {
       detail::raise(
           Error("AlignedBuffer", "size of " + std::to_string(size) + " elements overflows"));
     }
     const std::size_t bytes = size * sizeof(T);
-    data_ = static_cast<T*>(::operator new(bytes, alignment_of(bytes)));
-#if defined(__linux__)
-    if (bytes >= huge_page) ::madvise(data_, bytes / huge_page * huge_page, MADV_HUGEPAGE);
-#endif
+    hold(::operator new(bytes, alignment_of(bytes)), size);
+  }
+
+  NASH_SWARM_KEYED void hold(void* memory, std::size_t size) noexcept {
+    if (memory == nullptr) return;
+    data_ = static_cast<T*>(memory);
     size_ = size;
+#if defined(__linux__)
+    const std::size_t bytes = size * sizeof(T);
+    if (bytes >= huge_page) ::madvise(memory, bytes / huge_page * huge_page, MADV_HUGEPAGE);
+#endif
   }
 
   static constexpr std::align_val_t alignment_of(std::size_t bytes) noexcept {

@@ -32,6 +32,17 @@ namespace detail {
 
 using nash_swarm::portable::PanelTile;
 
+/// The kernels of an instruction set.
+struct PanelProduct {
+  /// y [tokens, rows of the panels] of a tile.
+  void (*multiply)(const PackedMatrix& matrix, const PanelTile& tile, const Activations& x,
+                   TensorView<float, 2> y) noexcept;
+  /// What `PanelTile::decoded` is of the panels first_panel … past_panel − 1. None where the
+  /// kernels do without.
+  void (*decode)(const PackedMatrix& matrix, std::size_t first_panel, std::size_t past_panel,
+                 std::uint8_t* decoded) noexcept;
+};
+
 #if NASH_SWARM_DEFINITIONS
 
 /// The codes of a row that is alone, by lanes and by pairs of tiles.
@@ -110,9 +121,6 @@ using nash_swarm::portable::token_tile;
 
 inline namespace NASH_SWARM_TARGET {
 
-using PanelProduct = void (*)(const PackedMatrix&, const PanelTile&, const Activations&,
-                              TensorView<float, 2>) noexcept;
-
 /// @tparam List the formats: a parameter, so that kernels are compiled only where they are used
 template <class List = Formats>
 PanelProduct panel_product_for(InstructionSet set, LineFetch fetch = line_fetch()) noexcept;
@@ -121,17 +129,15 @@ PanelProduct panel_product_for(InstructionSet set, LineFetch fetch = line_fetch(
 template <LineFetch fetch, class List>
 PanelProduct panel_product_of(InstructionSet set) noexcept {
 #if defined(NASH_SWARM_X86_REGIONS)
-  if (set == InstructionSet::avx512vnni) return &products::avx512vnni::multiply_panels<List, fetch>;
-  if (set == InstructionSet::avxvnni) return &products::avxvnni::multiply_panels<List, fetch>;
-  if (set == InstructionSet::avx2) return &products::avx2::multiply_panels<List, fetch>;
+  if (set == InstructionSet::avx512vnni) return products::avx512vnni::kernels<List, fetch>();
+  if (set == InstructionSet::avxvnni) return products::avxvnni::kernels<List, fetch>();
+  if (set == InstructionSet::avx2) return products::avx2::kernels<List, fetch>();
 #elif defined(NASH_SWARM_NEON)
-  if (set == InstructionSet::neon_dotprod) {
-    return &products::neon_dotprod::multiply_panels<List, fetch>;
-  }
-  if (set == InstructionSet::neon) return &products::neon::multiply_panels<List, fetch>;
+  if (set == InstructionSet::neon_dotprod) return products::neon_dotprod::kernels<List, fetch>();
+  if (set == InstructionSet::neon) return products::neon::kernels<List, fetch>();
 #endif
   static_cast<void>(set);
-  return &nash_swarm::portable::multiply_panels;
+  return {&nash_swarm::portable::multiply_panels, nullptr};
 }
 
 template <class List>
