@@ -189,7 +189,7 @@ TEST_CASE("packed model: what is not as planned is refused, and nothing is left"
   CHECK(message(as_planned, others) == "bias: no function that writes the tensor");
   model.plans[1].name = "\xff\xfe";
   CHECK(message(as_planned, model.others())
-            .ends_with("the name is not valid UTF-8; encode it as UTF-8"));
+            .ends_with("the text is not valid UTF-8; encode it as UTF-8"));
 }
 
 TEST_CASE("packed model: what is read back multiplies to the same bits") {

@@ -12,7 +12,7 @@
 #include <nash_swarm/core/error.hpp>
 #include <nash_swarm/io/printable_name.hpp>
 
-/// JSON out of files that anybody may have written.
+/// JSON out of files that anybody may have written, and of names that anybody may have given.
 namespace nash_swarm {
 inline namespace NASH_SWARM_TARGET {
 
@@ -23,6 +23,20 @@ inline std::string printable_value(const nlohmann::json& value) {
   if (value.is_object()) return "an object";
   if (value.is_string()) return printable(value.get_ref<const std::string&>());
   return value.dump();
+}
+
+/// A text as a JSON string.
+/// @param name what a message calls it
+/// @throws Error if it is not UTF-8
+inline std::string json_string(std::string_view text, std::string_view name) {
+  try {
+    return nlohmann::json(text).dump();
+  } catch (const nlohmann::json::exception&) {
+    throw Error(printable(name), "the text is not valid UTF-8", "encode it as UTF-8");
+  }
+}
+inline std::string json_string(std::string_view text) {
+  return json_string(text, text);
 }
 
 /// Parses a text in which no object has a key twice. (The parser itself would keep the last one.)

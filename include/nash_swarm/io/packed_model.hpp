@@ -19,6 +19,7 @@
 
 #include <nash_swarm/core/error.hpp>
 #include <nash_swarm/format/matrix_plan.hpp>
+#include <nash_swarm/io/json_text.hpp>
 #include <nash_swarm/io/safetensors_reader.hpp>
 #include <nash_swarm/io/safetensors_writer.hpp>
 
@@ -60,29 +61,24 @@ inline constexpr std::string_view manifest_key = "nash_swarm.manifest";
 
 inline namespace NASH_SWARM_TARGET {
 
-/// A name as JSON.
-/// @throws Error if it is not UTF-8
-inline nlohmann::ordered_json name_in_json(const std::string& name) {
-  const nlohmann::ordered_json json = name;
-  try {
-    json.dump();
-  } catch (const nlohmann::json::exception&) {
-    throw Error(printable(name), "the name is not valid UTF-8", "encode it as UTF-8");
-  }
-  return json;
+/// The name.
+/// @throws Error if it is none that JSON can hold
+inline const std::string& json_name(const std::string& name) {
+  static_cast<void>(json_string(name));
+  return name;
 }
 
 inline std::string manifest_of(const std::vector<MatrixPlan>& matrices) {
   nlohmann::ordered_json manifest = {{"bases", nlohmann::ordered_json::array()},
                                      {"matrices", nlohmann::ordered_json::array()}};
   for (const auto& basis : distinct_bases(matrices)) {
-    manifest["bases"].push_back({{"name", name_in_json(basis->name())},
+    manifest["bases"].push_back({{"name", json_name(basis->name())},
                                  {"in_features", basis->in_features()},
                                  {"rotation_block", basis->rotation_block()},
                                  {"permuted", !basis->permutation().empty()}});
   }
   for (const MatrixPlan& matrix : matrices) {
-    manifest["matrices"].push_back({{"name", name_in_json(matrix.name)},
+    manifest["matrices"].push_back({{"name", json_name(matrix.name)},
                                     {"basis", matrix.basis->name()},
                                     {"ordered", !matrix.order.natural()}});
   }

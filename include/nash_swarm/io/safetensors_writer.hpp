@@ -14,11 +14,10 @@
 #include <utility>
 #include <vector>
 
-#include <nlohmann/json.hpp>
-
 #include <nash_swarm/core/error.hpp>
 #include <nash_swarm/io/atomic_file.hpp>
 #include <nash_swarm/io/data_type.hpp>
+#include <nash_swarm/io/json_text.hpp>
 #include <nash_swarm/io/printable_name.hpp>
 #include <nash_swarm/io/safetensors_header.hpp>
 
@@ -108,16 +107,6 @@ class SafetensorsLayout {
     }
     return json + "}";
   }
-
-  /// `text` as a JSON string; `name` is what a message calls it.
-  static std::string json_string(std::string_view text, std::string_view name) {
-    try {
-      return nlohmann::json(text).dump();
-    } catch (const nlohmann::json::exception&) {
-      throw Error(printable(name), "the text is not valid UTF-8", "encode it as UTF-8");
-    }
-  }
-  static std::string json_string(std::string_view text) { return json_string(text, text); }
 
   void finish(const std::string& json) {
     const std::size_t least = safetensors_length_bytes + json.size();

@@ -114,7 +114,7 @@ NASH_SWARM_DEFINITION std::vector<std::vector<std::uint32_t>> allowed_formats(
     }
   }
   std::vector<std::vector<std::size_t>> fixed_formats(names.size());
-  const auto restrict = [&](const FormatRule& rule, bool fixed) {
+  const auto apply = [&](const FormatRule& rule, bool fixed) {
     const std::size_t format = detail::format_of_rule(rule);
     const std::vector<bool> matches = detail::names_of_rule(rule, names);
     for (std::size_t m = 0; m < names.size(); ++m) {
@@ -131,8 +131,8 @@ NASH_SWARM_DEFINITION std::vector<std::vector<std::uint32_t>> allowed_formats(
       allowed[m][format] = !other && bits >= least && bits <= most;
     }
   };
-  for (const FormatRule& rule : rules.fixed) restrict(rule, true);
-  for (const FormatRule& rule : rules.forbidden) restrict(rule, false);
+  for (const FormatRule& rule : rules.fixed) apply(rule, true);
+  for (const FormatRule& rule : rules.forbidden) apply(rule, false);
   std::vector<std::vector<std::uint32_t>> formats(names.size());
   for (std::size_t m = 0; m < names.size(); ++m) {
     for (std::uint32_t f = 0; f < format_count; ++f) {
