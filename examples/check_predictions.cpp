@@ -92,11 +92,7 @@ class Check {
         rules_{.windows = transformer::families_of_profile(options.profile)},
         quantizer_(checkpoint_, transformer::Scope::all, options.seed, pool_, rules_),
         engine_(options.seed) {
-    const transformer::Tokenizer tokenizer =
-        transformer::Tokenizer::from_text(checkpoint_.vocabulary_text(), checkpoint_.merges_text(),
-                                          (checkpoint_.folder() / "vocab.json").string(),
-                                          (checkpoint_.folder() / "merges.txt").string());
-    tokenizer.check_fits(checkpoint_.config().vocab_size);
+    const transformer::Tokenizer tokenizer = checkpoint_.make_tokenizer();
     options.text.only_file();
     text_ = options.text.read_all(app, tokenizer, checkpoint_.config().n_ctx).front();
     const std::vector<std::int32_t> tokens =

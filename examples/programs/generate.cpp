@@ -33,12 +33,12 @@ void print(const std::string& text) {
 /// The prompt as tokens; one without any text starts a new document.
 std::vector<std::int32_t> prompt_tokens(const transformer::Tokenizer& tokenizer,
                                         const std::string& prompt) {
-  if (prompt.empty()) {
+  const transformer::Encoded encoded = tokenizer.encode_document(prompt);
+  if (encoded.ids.empty()) {
     if (const auto start = tokenizer.end_of_text()) return {*start};
     throw nash_swarm::Error("--prompt", "is empty, and the vocabulary has no \"<|endoftext|>\"",
                             "give the text to start with");
   }
-  const transformer::Encoded encoded = tokenizer.encode(prompt);
   if (encoded.invalid_bytes > 0) {
     std::fprintf(stderr,
                  "warning: --prompt: %zu bytes are not valid UTF-8, each is its own token\n",
@@ -60,9 +60,11 @@ void run(const GenerationOptions& options) {
   const std::vector<std::int32_t> prompt = prompt_tokens(loaded.tokenizer, options.prompt);
   bool started = false;
   const auto print_token = [&](std::int32_t token) {
+    const bool first_of_text = !started && options.prompt.empty();
     if (!started) print(options.prompt);
     started = true;
-    print(loaded.tokenizer.decode({&token, 1}));
+    print(first_of_text ? loaded.tokenizer.decode({&token, 1})
+                        : std::string(loaded.tokenizer.bytes_of(token)));
   };
   const transformer::Generation generation =
       transformer::generate(loaded.model, prompt, options.tokens, sampler, pool, print_token);

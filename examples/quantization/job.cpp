@@ -36,10 +36,7 @@ Job::Job(const CLI::App& app, const Options& options)
       scope_(transformer::parse_scope(options.scope)),
       pool_(options.threads),
       checkpoint_(options.model),
-      tokenizer_(transformer::Tokenizer::from_text(checkpoint_.vocabulary_text(),
-                                                   checkpoint_.merges_text(),
-                                                   (checkpoint_.folder() / "vocab.json").string(),
-                                                   (checkpoint_.folder() / "merges.txt").string())),
+      tokenizer_(checkpoint_.make_tokenizer()),
       limits_(options.size_limits(checkpoint_.float32_bytes())) {}
 
 void Job::run() {
@@ -67,7 +64,6 @@ void Job::run() {
 
 void Job::check_inputs(bool packs) {
   if (options_.plans_for_llama_cpp()) check_plan_for_llama_cpp();
-  tokenizer_.check_fits(checkpoint_.config().vocab_size);
   texts_ = options_.text.read_all(app_, tokenizer_, checkpoint_.config().n_ctx);
   if (!options_.out.empty() && !packs) {
     throw nash_swarm::Error("--out", "baselines are not stored", "use --method nash_swarm");

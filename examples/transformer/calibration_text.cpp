@@ -38,7 +38,7 @@ std::size_t windows_of(std::span<const std::int32_t> tokens, std::size_t context
 
 std::vector<std::int32_t> calibration_tokens(const Tokenizer& tokenizer,
                                              const std::filesystem::path& file) {
-  std::vector<std::int32_t> tokens = tokenizer.encode(read_text(file)).ids;
+  std::vector<std::int32_t> tokens = tokenizer.encode_document(read_text(file)).ids;
   if (tokens.size() >= 2) return tokens;
   throw nash_swarm::Error(file.string(), "shorter than two tokens", "give a longer text");
 }

@@ -98,8 +98,7 @@ void check_tensor_finite(const StoredTensor& tensor, const char* remedy, ThreadP
 Checkpoint::Checkpoint(const std::filesystem::path& folder)
     : folder_(folder),
       config_text_(read_text_file(folder / "config.json")),
-      vocabulary_text_(read_text_file(folder / "vocab.json")),
-      merges_text_(read_text_file(folder / "merges.txt")),
+      tokenizer_files_(transformer::tokenizer_files(folder)),
       config_(parse_config(config_text_, (folder / "config.json").string())),
       shapes_(matrix_shapes(config_)) {
   for (CheckpointTensor& tensor : checkpoint_tensors(folder)) {
@@ -184,6 +183,10 @@ const CheckpointTensor& Checkpoint::require(const std::string& name,
   for (const std::size_t extent : shape) count *= extent;
   parameter_count_ += count;
   return found->second;
+}
+
+Tokenizer Checkpoint::make_tokenizer() const {
+  return transformer::make_tokenizer(tokenizer_files_, config_.vocab_size);
 }
 
 std::size_t Checkpoint::index_of(const std::string& matrix) const {

@@ -17,6 +17,7 @@
 #include "transformer/config.hpp"
 #include "transformer/model.hpp"
 #include "transformer/model_shapes.hpp"
+#include "transformer/tokenizer_files.hpp"
 #include "transformer/weight_source.hpp"
 
 namespace transformer {
@@ -27,9 +28,9 @@ void check_tensor_finite(const nash_swarm::StoredTensor& tensor, const char* rem
                          nash_swarm::ThreadPool& pool);
 
 /// A folder as Hugging Face publishes it: config.json, model.safetensors (or its shards with
-/// model.safetensors.index.json), vocab.json, merges.txt. Tensor names may have the prefix of their
-/// family, such as "transformer."; what some exports store beside the weights, a copy of the tied
-/// head among it, is ignored.
+/// model.safetensors.index.json), and the files of its tokenizer (tokenizer_files.hpp). Tensor
+/// names may have the prefix of their family, such as "transformer."; what some exports store
+/// beside the weights, a copy of the tied head among it, is ignored.
 class Checkpoint {
  public:
   /// Maps the weights and checks every name, type and shape against the config.
@@ -39,10 +40,13 @@ class Checkpoint {
   const Config& config() const noexcept { return config_; }
   const std::filesystem::path& folder() const noexcept { return folder_; }
 
-  /// The three text files as they are.
+  /// The text files as they are.
   const std::string& config_text() const noexcept { return config_text_; }
-  const std::string& vocabulary_text() const noexcept { return vocabulary_text_; }
-  const std::string& merges_text() const noexcept { return merges_text_; }
+  const TokenizerFiles& tokenizer_files() const noexcept { return tokenizer_files_; }
+
+  /// What the text files make of a text.
+  /// @throws nash_swarm::Error as `transformer::make_tokenizer`
+  Tokenizer make_tokenizer() const;
 
   /// What `matrix_shapes` says of the config.
   const std::vector<MatrixShape>& shapes() const noexcept { return shapes_; }
@@ -86,8 +90,7 @@ class Checkpoint {
 
   std::filesystem::path folder_;
   std::string config_text_;
-  std::string vocabulary_text_;
-  std::string merges_text_;
+  TokenizerFiles tokenizer_files_;
   Config config_;
   std::map<std::string, CheckpointTensor> tensors_;  // by name without prefix
   std::vector<MatrixShape> shapes_;

@@ -48,7 +48,7 @@ EvaluationText full_protocol(const Tokenizer& tokenizer, std::string_view text,
     throw Error("--context", std::to_string(context) + " tokens are no window of this model",
                 "give 1 to " + std::to_string(n_ctx));
   }
-  const Encoded encoded = tokenizer.encode(text);
+  const Encoded encoded = tokenizer.encode_document(text);
   const std::span<const std::int32_t> tokens = encoded.ids;
   if (tokens.size() < 2) throw_too_short(file, tokens.size());
   EvaluationText result;
@@ -86,7 +86,7 @@ EvaluationText paper_protocol(const Tokenizer& tokenizer, std::string_view text,
   while (!text.empty() && result.windows.size() < samples) {
     const std::string_view line = take_line(text);
     if (is_blank(line)) continue;
-    Encoded sample = tokenizer.encode(line);
+    Encoded sample = tokenizer.encode_document(line);
     result.invalid_bytes += sample.invalid_bytes;
     tokens += sample.ids.size();
     const std::size_t length = std::min(sample.ids.size(), sample_tokens);

@@ -4,6 +4,8 @@
 #include <system_error>
 #include <utility>
 
+#include "transformer/tokenizer_files.hpp"
+
 namespace transformer {
 namespace {
 
@@ -16,10 +18,7 @@ std::string name_of_path(const std::filesystem::path& path) {
 LoadedModel load_checkpoint(const std::filesystem::path& folder, bool resident,
                             nash_swarm::ThreadPool& pool) {
   auto checkpoint = std::make_unique<Checkpoint>(folder);
-  Tokenizer tokenizer =
-      Tokenizer::from_text(checkpoint->vocabulary_text(), checkpoint->merges_text(),
-                           (folder / "vocab.json").string(), (folder / "merges.txt").string());
-  tokenizer.check_fits(checkpoint->config().vocab_size);
+  Tokenizer tokenizer = checkpoint->make_tokenizer();
   checkpoint->check_finite(pool);
   Model model = make_float_model(*checkpoint, resident);
   return {
@@ -43,10 +42,7 @@ LoadedModel load_packed(const std::filesystem::path& path, bool resident, Produc
                         nash_swarm::ThreadPool& pool) {
   auto file = std::make_shared<const nash_swarm::PackedModelFile>(path);
   const Config config = packed_config(*file);
-  Tokenizer tokenizer =
-      Tokenizer::from_text(file->document("vocab.json"), file->document("merges.txt"),
-                           path.string() + ", vocab.json", path.string() + ", merges.txt");
-  tokenizer.check_fits(config.vocab_size);
+  Tokenizer tokenizer = make_tokenizer(tokenizer_files(*file), config.vocab_size);
   check_finite(file->file(), pool);
   Model model = make_packed_model(file, resident, inputs);
   return {name_of_path(path),   config,          std::move(model),

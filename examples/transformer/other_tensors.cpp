@@ -86,8 +86,9 @@ std::vector<OtherTensor> other_tensors(const Checkpoint& checkpoint, Scope scope
     others.push_back(small_tensor(checkpoint, tensor));
   }
   others.push_back(document("config.json", checkpoint.config_text()));
-  others.push_back(document("vocab.json", checkpoint.vocabulary_text()));
-  others.push_back(document("merges.txt", checkpoint.merges_text()));
+  for (const TokenizerFile& file : checkpoint.tokenizer_files()) {
+    others.push_back(document(file.name, file.text));
+  }
   return others;
 }
 

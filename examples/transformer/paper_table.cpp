@@ -45,10 +45,7 @@ Case open_case(const std::string& folder, const PaperSetting& setting, const std
   Case opened;
   opened.checkpoint = std::make_unique<const Checkpoint>(folder);
   const Checkpoint& checkpoint = *opened.checkpoint;
-  const Tokenizer tokenizer = Tokenizer::from_text(
-      checkpoint.vocabulary_text(), checkpoint.merges_text(),
-      (checkpoint.folder() / "vocab.json").string(), (checkpoint.folder() / "merges.txt").string());
-  tokenizer.check_fits(checkpoint.config().vocab_size);
+  const Tokenizer tokenizer = checkpoint.make_tokenizer();
   const std::size_t context = checkpoint.config().n_ctx;
   opened.text = paper_protocol(tokenizer, text, setting.text.string(), context, setting.samples);
   constexpr std::size_t all = std::numeric_limits<std::size_t>::max();

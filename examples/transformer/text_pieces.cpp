@@ -5,15 +5,26 @@
 
 #include <algorithm>
 #include <array>
-#include <string>
+#include <cstdint>
 
 #include <nash_swarm/core/error.hpp>
+
+#include "transformer/piece_regex.hpp"
+#include "transformer/vocabulary.hpp"
 
 namespace transformer {
 namespace {
 
-/// Length in bytes of the UTF-8 sequence at the start of a text that is not empty; 0 if it is
-/// invalid (Unicode 15.0, table 3-7: overlong forms, surrogates and values above U+10FFFF are).
+using nash_swarm::Error;
+
+std::string pcre2_message(int code) {
+  std::array<PCRE2_UCHAR, 256> message{};
+  pcre2_get_error_message(code, message.data(), message.size());
+  return "PCRE2: " + std::string(message.begin(), std::ranges::find(message, 0));
+}
+
+}  // namespace
+
 std::size_t sequence_length(std::string_view text) {
   const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
   const unsigned char lead = byte(0);
@@ -28,16 +39,6 @@ std::size_t sequence_length(std::string_view text) {
   }
   return length;
 }
-
-[[noreturn]] void throw_pcre2_error(int code) {
-  std::array<PCRE2_UCHAR, 256> message{};
-  pcre2_get_error_message(code, message.data(), message.size());
-  throw nash_swarm::Error(
-      "tokenizer", "PCRE2: " + std::string(message.begin(), std::ranges::find(message, 0)),
-      "check the installed PCRE2 library (10.30 or newer, with Unicode support)");
-}
-
-}  // namespace
 
 std::size_t valid_prefix_length(std::string_view text) {
   std::size_t end = 0;
@@ -57,34 +58,41 @@ void FreePcre2::operator()(pcre2_match_data* match) const {
   pcre2_match_data_free(match);
 }
 
-PiecePattern::PiecePattern() {
-  // White_Space as Unicode defines it: PCRE's \s in UTF mode knows only the ASCII part.
-  const std::string space =
-      R"(\x{9}-\x{d}\x{20}\x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029})"
-      R"(\x{202f}\x{205f}\x{3000})";
-  // A possessive ++ matches what + would, since nothing follows it in its alternative.
-  const std::string pattern = R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}++| ?\p{N}++| ?[^)" + space +
-                              R"(\p{L}\p{N}]++|[)" + space + "]+(?![^" + space + "])|[" + space +
-                              "]++";
-  int error = 0;
-  PCRE2_SIZE place = 0;
-  code_.reset(pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern.data()), pattern.size(),
-                            PCRE2_UTF | PCRE2_ANCHORED, &error, &place, nullptr));
-  if (!code_) throw_pcre2_error(error);
-  // Where the system allows no code at run time, the interpreter gives the same matches.
-  pcre2_jit_compile(code_.get(), PCRE2_JIT_COMPLETE);
+MatchData make_match_data() {
+  return MatchData(pcre2_match_data_create(1, nullptr));
 }
 
-MatchData PiecePattern::make_match_data() const {
-  return MatchData(pcre2_match_data_create(1, nullptr));
+PiecePattern::PiecePattern(std::string_view regex, const std::string& file) {
+  const std::string pattern = pcre2_of_oniguruma(regex, file);
+  int error = 0;
+  PCRE2_SIZE place = 0;
+  code_.reset(pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern.data()), pattern.size(), PCRE2_UTF,
+                            &error, &place, nullptr));
+  if (!code_) {
+    throw Error(file, "pattern " + in_quotes(regex) + ": " + pcre2_message(error),
+                "correct it, or check the installed PCRE2 (10.30 or newer, with Unicode support)");
+  }
+  std::uint32_t matches_nothing = 0;
+  pcre2_pattern_info(code_.get(), PCRE2_INFO_MATCHEMPTY, &matches_nothing);
+  if (matches_nothing != 0) {
+    throw Error(file, "pattern " + in_quotes(regex) + " matches an empty text",
+                "use a model whose pattern is of GPT-2's or LLaMA 3's kind");
+  }
+  // Where the system allows no code at run time, the interpreter gives the same matches.
+  pcre2_jit_compile(code_.get(), PCRE2_JIT_COMPLETE);
 }
 
 std::size_t PiecePattern::piece_end(std::string_view text, std::size_t begin,
                                     pcre2_match_data* match) const {
   const int result = pcre2_match(code_.get(), reinterpret_cast<PCRE2_SPTR>(text.data()),
                                  text.size(), begin, PCRE2_NO_UTF_CHECK, match, nullptr);
-  if (result < 0) throw_pcre2_error(result);
-  return pcre2_get_ovector_pointer(match)[1];
+  if (result == PCRE2_ERROR_NOMATCH) return text.size();
+  if (result < 0) {
+    throw Error("tokenizer", pcre2_message(result),
+                "cut the text into shorter lines, or use a model with a simpler pattern");
+  }
+  const PCRE2_SIZE* const ends = pcre2_get_ovector_pointer(match);
+  return ends[0] == begin ? ends[1] : ends[0];
 }
 
 }  // namespace transformer

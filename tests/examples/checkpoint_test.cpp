@@ -290,8 +290,9 @@ TEST_CASE("a checkpoint lists its matrices and counts its parameters") {
   CHECK(checkpoint.parameter_count() == parameters);
   CHECK(checkpoint.float32_bytes() == 4 * parameters);
   CHECK(checkpoint.matrices().size() == 9);
-  CHECK(checkpoint.vocabulary_text() == "{}");
-  CHECK(checkpoint.merges_text() == "#version: 0.2\n");
+  REQUIRE(checkpoint.tokenizer_files().size() == 2);
+  CHECK(checkpoint.tokenizer_files()[0].text == "{}");
+  CHECK(checkpoint.tokenizer_files()[1].text == "#version: 0.2\n");
   const transformer::WeightSource& source = *checkpoint.matrix("h.1.mlp.c_proj");
   REQUIRE(source.out_features() == 8);
   REQUIRE(source.in_features() == 32);

@@ -41,9 +41,7 @@ using Keys = std::set<std::string>;
 using Tokens = std::vector<std::int32_t>;
 
 const transformer::Tokenizer& tokenizer() {
-  static const transformer::Tokenizer made = transformer::Tokenizer::from_text(
-      tiny_checkpoint().vocabulary_text(), tiny_checkpoint().merges_text(), "vocab.json",
-      "merges.txt");
+  static const transformer::Tokenizer made = tiny_checkpoint().make_tokenizer();
   return made;
 }
 

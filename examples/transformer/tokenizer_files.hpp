@@ -1,0 +1,37 @@
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include <nash_swarm/io/packed_model.hpp>
+
+#include "transformer/tokenizer.hpp"
+
+namespace transformer {
+
+/// One of the files that make a tokenizer.
+struct TokenizerFile {
+  std::string name;   ///< such as "vocab.json"
+  std::string place;  ///< where it was found, for messages
+  std::string text;
+};
+
+/// vocab.json and merges.txt, or tokenizer.json where they are not both there.
+using TokenizerFiles = std::vector<TokenizerFile>;
+
+/// Those of a checkpoint's folder.
+/// @throws nash_swarm::Error naming the file that is missing or cannot be read
+TokenizerFiles tokenizer_files(const std::filesystem::path& folder);
+
+/// Those inside a packed model.
+/// @throws nash_swarm::Error naming the file that is missing
+TokenizerFiles tokenizer_files(const nash_swarm::PackedModelFile& packed);
+
+/// The tokenizer of a model with `config_vocab_size` tokens.
+/// @throws nash_swarm::Error naming file and place of what is wrong, or if the number of tokens is
+/// another
+Tokenizer make_tokenizer(const TokenizerFiles& files, std::size_t config_vocab_size);
+
+}  // namespace transformer
