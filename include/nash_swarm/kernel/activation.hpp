@@ -146,7 +146,7 @@ class Activations {
         block_(basis.scale_block()),
         scales_per_row_(channels_ / block_),
         basis_fingerprint_(basis.fingerprint()),
-        memory_(bytes) {}
+        memory_(AlignedBuffer<std::byte>::for_overwrite(bytes)) {}
 
   static std::size_t first_of_group(std::size_t row) noexcept {
     return row / group_rows * group_rows;
@@ -210,25 +210,24 @@ inline BlockScale scale_block(const ActivationRounding& rounding, float most_int
   return {0.0f, is_finite(largest) ? 0.0f : largest};
 }
 
-/// Brings one input into the basis and rounds it.
-inline void quantize_token(const InputBasis& basis, const float* source, std::size_t stride,
-                           const Rotation& rotation, const ActivationRounding& rounding,
-                           Activations& x, std::size_t token) noexcept {
+/// Brings a block of one input into the basis and rounds it.
+inline void quantize_block(const InputBasis& basis, std::size_t block, const float* source,
+                           std::size_t stride, const Rotation& rotation,
+                           const ActivationRounding& rounding, Activations& x,
+                           std::size_t token) noexcept {
   alignas(64) float values[InputBasis::most_scale_block];
   const std::size_t size = basis.scale_block();
   const bool has_two_digits = x.rows_per_token() == 2;
   const float most_integer = has_two_digits ? most_code * digit_base : most_code;
   const std::size_t row = token * x.rows_per_token();
-  for (std::size_t block = 0; block * size < basis.padded_features(); ++block) {
-    block_to_basis_unscaled(basis, block, source, stride, values, rotation);
-    const BlockScale own = scale_block(rounding, most_integer, values, size);
-    const auto round = has_two_digits ? rounding.high_digits : rounding.codes;
-    round(values, own.factor, size, x.code_place(row, block * size));
-    x.scale(row, block) = own.scale * basis.rotation_scale();
-    if (!has_two_digits) continue;
-    rounding.low_digits(values, own.factor, size, x.code_place(row + 1, block * size));
-    x.scale(row + 1, block) = x.scale(row, block) / digit_base;
-  }
+  block_to_basis_unscaled(basis, block, source, stride, values, rotation);
+  const BlockScale own = scale_block(rounding, most_integer, values, size);
+  const auto round = has_two_digits ? rounding.high_digits : rounding.codes;
+  round(values, own.factor, size, x.code_place(row, block * size));
+  x.scale(row, block) = own.scale * basis.rotation_scale();
+  if (!has_two_digits) return;
+  rounding.low_digits(values, own.factor, size, x.code_place(row + 1, block * size));
+  x.scale(row + 1, block) = x.scale(row, block) / digit_base;
 }
 
 }  // namespace NASH_SWARM_TARGET
@@ -256,13 +255,16 @@ Result<Activations> try_quantize_activations(const InputBasis& basis, TensorView
   if (!activations) return activations;
   const detail::Rotation rotation = detail::rotation_for(*usable);
   const detail::ActivationRounding& rounding = detail::activation_rounding_for(*usable);
-  // Codes of a group lie in the same cache lines.
+  // Codes of a group lie in the same cache lines: block by block these stay near.
+  const std::size_t blocks = basis.padded_features() / basis.scale_block();
   const std::size_t tokens_per_task = Activations::group_rows / activations->rows_per_token();
   executor.run((x.extent(0) + tokens_per_task - 1) / tokens_per_task, [&](std::size_t task) {
     const std::size_t last = std::min(x.extent(0), (task + 1) * tokens_per_task);
-    for (std::size_t token = task * tokens_per_task; token < last; ++token) {
-      detail::quantize_token(basis, x.data() + token * x.stride(0), x.stride(1), rotation, rounding,
-                             *activations, token);
+    for (std::size_t block = 0; block < blocks; ++block) {
+      for (std::size_t token = task * tokens_per_task; token < last; ++token) {
+        detail::quantize_block(basis, block, x.data() + token * x.stride(0), x.stride(1), rotation,
+                               rounding, *activations, token);
+      }
     }
   });
   return activations;
