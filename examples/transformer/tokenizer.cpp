@@ -13,7 +13,8 @@ namespace transformer {
 using nash_swarm::Error;
 
 Tokenizer::Tokenizer(TokenizerTables tables)
-    : tables_(std::make_shared<const TokenizerTables>(std::move(tables))) {}
+    : tables_(std::make_shared<const TokenizerTables>(std::move(tables))),
+      size_(tables_->token_bytes.size()) {}
 
 Tokenizer Tokenizer::from_text(std::string_view vocab_json, std::string_view merges,
                                const std::string& vocabulary_name, const std::string& merges_name) {
@@ -59,23 +60,32 @@ std::string_view Tokenizer::bytes_of(std::int32_t id) const {
         tables_->name, "no token has the id " + std::to_string(id),
         "pass ids from 0 to " + std::to_string(static_cast<long long>(vocabulary_size()) - 1));
   }
-  return tables_->token_bytes[static_cast<std::size_t>(id)];
+  const auto place = static_cast<std::size_t>(id);
+  if (place >= tables_->token_bytes.size()) return {};
+  return tables_->token_bytes[place];
 }
 
 std::size_t Tokenizer::vocabulary_size() const noexcept {
-  return tables_->token_bytes.size();
+  return size_;
 }
 
 std::optional<std::int32_t> Tokenizer::end_of_text() const noexcept {
   return tables_->end_of_text;
 }
 
-void Tokenizer::check_fits(std::size_t config_vocab_size) const {
-  if (config_vocab_size == vocabulary_size()) return;
-  throw Error(tables_->name,
-              std::to_string(vocabulary_size()) + " tokens, but the model's \"vocab_size\" is " +
-                  std::to_string(config_vocab_size),
-              "use the vocabulary that the model was trained with");
+Tokenizer Tokenizer::fitted_to(std::size_t config_vocab_size) const {
+  constexpr std::size_t most_unused = 1023;
+  if (config_vocab_size == vocabulary_size()) return *this;
+  if (config_vocab_size < vocabulary_size() ||
+      config_vocab_size - vocabulary_size() > most_unused) {
+    throw Error(tables_->name,
+                std::to_string(vocabulary_size()) + " tokens, but the model's \"vocab_size\" is " +
+                    std::to_string(config_vocab_size),
+                "use the vocabulary that the model was trained with");
+  }
+  Tokenizer fitted = *this;
+  fitted.size_ = config_vocab_size;
+  return fitted;
 }
 
 }  // namespace transformer

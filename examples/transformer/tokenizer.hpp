@@ -52,13 +52,16 @@ class Tokenizer {
   /// The id of "<|endoftext|>", if the vocabulary has it.
   std::optional<std::int32_t> end_of_text() const noexcept;
 
-  /// @throws nash_swarm::Error if a model with `config_vocab_size` tokens has another vocabulary
-  void check_fits(std::size_t config_vocab_size) const;
+  /// The tokenizer of a model with `config_vocab_size` tokens: ids beyond the vocabulary, of which
+  /// models have some to make up a round number (OPT: 7), stand for nothing.
+  /// @throws nash_swarm::Error if they are more than 1023, or the vocabulary has more tokens
+  Tokenizer fitted_to(std::size_t config_vocab_size) const;
 
  private:
   explicit Tokenizer(TokenizerTables tables);
 
   std::shared_ptr<const TokenizerTables> tables_;
+  std::size_t size_;
 };
 
 }  // namespace transformer

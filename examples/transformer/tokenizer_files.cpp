@@ -19,19 +19,15 @@ struct TokenizerPlace {
 };
 
 TokenizerFiles find_files(const TokenizerPlace& place) {
-  std::vector<std::string> names = {"vocab.json", "merges.txt"};
+  std::vector<std::string> names = {"tokenizer.json"};
+  if (!place.has(names.front())) names = {"vocab.json", "merges.txt"};
+  TokenizerFiles files;
   for (const std::string& name : names) {
-    if (place.has(name)) continue;
-    if (!place.has("tokenizer.json")) {
+    if (!place.has(name)) {
       throw nash_swarm::Error(place.prefix + name, "is missing, and there is no tokenizer.json",
                               "download the files of the vocabulary as well (a tokenizer.model "
                               "cannot be read)");
     }
-    names = {"tokenizer.json"};
-    break;
-  }
-  TokenizerFiles files;
-  for (const std::string& name : names) {
     files.push_back({name, place.prefix + name, place.read(name)});
   }
   return files;
@@ -56,11 +52,10 @@ TokenizerFiles tokenizer_files(const nash_swarm::PackedModelFile& packed) {
 
 Tokenizer make_tokenizer(const TokenizerFiles& files, std::size_t config_vocab_size) {
   const TokenizerFile& first = files.front();
-  Tokenizer tokenizer = files.size() == 1 ? Tokenizer::from_json(first.text, first.place)
-                                          : Tokenizer::from_text(first.text, files[1].text,
-                                                                 first.place, files[1].place);
-  tokenizer.check_fits(config_vocab_size);
-  return tokenizer;
+  const Tokenizer tokenizer = files.size() == 1 ? Tokenizer::from_json(first.text, first.place)
+                                                : Tokenizer::from_text(first.text, files[1].text,
+                                                                       first.place, files[1].place);
+  return tokenizer.fitted_to(config_vocab_size);
 }
 
 }  // namespace transformer

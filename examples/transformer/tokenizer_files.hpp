@@ -18,7 +18,7 @@ struct TokenizerFile {
   std::string text;
 };
 
-/// vocab.json and merges.txt, or tokenizer.json where they are not both there.
+/// tokenizer.json, or vocab.json and merges.txt where there is none.
 using TokenizerFiles = std::vector<TokenizerFile>;
 
 /// Those of a checkpoint's folder.
@@ -30,8 +30,7 @@ TokenizerFiles tokenizer_files(const std::filesystem::path& folder);
 TokenizerFiles tokenizer_files(const nash_swarm::PackedModelFile& packed);
 
 /// The tokenizer of a model with `config_vocab_size` tokens.
-/// @throws nash_swarm::Error naming file and place of what is wrong, or if the number of tokens is
-/// another
+/// @throws nash_swarm::Error naming file and place of what is wrong, or as `Tokenizer::fitted_to`
 Tokenizer make_tokenizer(const TokenizerFiles& files, std::size_t config_vocab_size);
 
 }  // namespace transformer

@@ -46,7 +46,7 @@ void write_json_checkpoint(const std::filesystem::path& folder, nash_swarm::Thre
 
 }  // namespace
 
-TEST_CASE("tokenizer files: vocab.json and merges.txt go before tokenizer.json") {
+TEST_CASE("tokenizer files: tokenizer.json goes before vocab.json and merges.txt") {
   const TemporaryFolder folder;
   const auto names = [&] {
     std::string all;
@@ -62,10 +62,10 @@ TEST_CASE("tokenizer files: vocab.json and merges.txt go before tokenizer.json")
   write_text(folder / "vocab.json", "{}");
   CHECK(refusal().starts_with((folder / "merges.txt").string() + ": is missing"));
   CHECK(refusal().find("tokenizer.json") != std::string::npos);
-  write_text(folder / "tokenizer.json", "[]");
-  CHECK(names() == "tokenizer.json ");
   write_text(folder / "merges.txt", "a b");
   CHECK(names() == "vocab.json merges.txt ");
+  write_text(folder / "tokenizer.json", "[]");
+  CHECK(names() == "tokenizer.json ");
   std::filesystem::remove(folder / "vocab.json");
   CHECK(names() == "tokenizer.json ");
 }

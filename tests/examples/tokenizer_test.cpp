@@ -236,12 +236,23 @@ TEST_CASE("tokenizer: accepted variants of the files") {
   CHECK(make(vocabulary_with({"##"}), "#version: 0.2\n# #\n").encode("##").ids == Ids{256});
 }
 
-TEST_CASE("tokenizer: a size that differs from the model's is refused") {
+TEST_CASE("tokenizer: ids of the model beyond the vocabulary stand for nothing") {
   const Tokenizer tokenizer = make(byte_vocabulary(), "#version: 0.2\n");
-  CHECK_NOTHROW(tokenizer.check_fits(256));
-  const std::string message = message_with_remedy([&] { tokenizer.check_fits(50257); });
-  check_contains(message, "vocab.json: 256 tokens");
-  check_contains(message, "50257");
+  CHECK(tokenizer.fitted_to(256).vocabulary_size() == 256);
+  const Tokenizer fitted = tokenizer.fitted_to(1279);
+  CHECK(fitted.vocabulary_size() == 1279);
+  CHECK(fitted.encode("he").ids == tokenizer.encode("he").ids);
+  CHECK(fitted.decode(Ids{tokenizer.encode("h").ids[0], 256, 1278}) == "h");
+  check_contains(message_with_remedy([&] { fitted.decode(Ids{1279}); }), "1279");
+}
+
+TEST_CASE("tokenizer: a size that differs much from the model's is refused") {
+  const Tokenizer tokenizer = make(byte_vocabulary(), "#version: 0.2\n");
+  for (const std::size_t size : {std::size_t{255}, std::size_t{1280}, std::size_t{50257}}) {
+    const std::string message = message_with_remedy([&] { tokenizer.fitted_to(size); });
+    check_contains(message, "vocab.json: 256 tokens");
+    check_contains(message, std::to_string(size));
+  }
 }
 
 TEST_CASE("tokenizer: ids outside the vocabulary are refused") {
