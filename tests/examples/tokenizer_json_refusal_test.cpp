@@ -91,8 +91,7 @@ TEST_CASE("tokenizer.json: what is not known is refused by name") {
   bytes([](auto& json) { json["pre_tokenizer"]["new_option"] = 1; }, "'new_option' is not known");
   bytes(
       [](auto& json) {
-        json["pre_tokenizer"] = {{"type", "Sequence"},
-                                 {"pretokenizers", {byte_level_step(true), split_step("a")}}};
+        json["pre_tokenizer"] = steps_with_byte_level(byte_level_step(true), false);
       },
       "ByteLevel with another step after it");
   bytes(
@@ -112,7 +111,8 @@ TEST_CASE("tokenizer.json: what is not known is refused by name") {
   bytes(
       [](auto& json) {
         nlohmann::json split = split_step("a");
-        split["pattern"] = {{"String", "a"}};
+        split["pattern"].clear();
+        split["pattern"]["String"] = "a";
         json["pre_tokenizer"] = steps_with_byte_level(split, false);
       },
       "'String' is not known");
@@ -138,7 +138,7 @@ TEST_CASE("tokenizer.json: what is not known is refused by name") {
   bytes([](auto& json) { json["other"] = 1; }, "'other' is not known");
   bytes(
       [](auto& json) {
-        json["added_tokens"] = {nash_swarm::test::added_token("ö", 264)};
+        json["added_tokens"] = nlohmann::json::array({nash_swarm::test::added_token("ö", 264)});
         json["added_tokens"][0]["special"] = false;
       },
       "added_tokens \"ö\", which is not special, is not known here");
@@ -217,10 +217,16 @@ TEST_CASE("tokenizer.json: a damaged file is refused with the place") {
         json["model"]["merges"].push_back({"p", "q"});
       },
       "merge 8: is listed twice");
-  bytes([](auto& json) { json["added_tokens"] = {nash_swarm::test::added_token("12", 264)}; },
-        "gives \"12\" one id in vocab and another in added_tokens");
-  bytes([](auto& json) { json["added_tokens"] = {nash_swarm::test::added_token("<s>", 265)}; },
-        "token \"<s>\": id 265 in a vocabulary of 265 tokens");
+  bytes(
+      [](auto& json) {
+        json["added_tokens"] = nlohmann::json::array({nash_swarm::test::added_token("12", 264)});
+      },
+      "gives \"12\" one id in vocab and another in added_tokens");
+  bytes(
+      [](auto& json) {
+        json["added_tokens"] = nlohmann::json::array({nash_swarm::test::added_token("<s>", 265)});
+      },
+      "token \"<s>\": id 265 in a vocabulary of 265 tokens");
   bytes([](auto& json) { json["pre_tokenizer"] = steps_with_byte_level(split_step("(a"), false); },
         "pattern \"(a\": PCRE2: ");
   bytes([](auto& json) { json["pre_tokenizer"] = steps_with_byte_level(split_step("a*"), false); },
