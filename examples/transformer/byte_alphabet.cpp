@@ -1,7 +1,6 @@
 #include "transformer/byte_alphabet.hpp"
 
 #include <cstddef>
-#include <utility>
 
 #include <nash_swarm/core/error.hpp>
 
@@ -26,23 +25,20 @@ ByteAlphabet::ByteAlphabet() {
   }
 }
 
-std::optional<std::string> ByteAlphabet::bytes_of(std::string_view token) const {
+std::string ByteAlphabet::bytes_of(std::string_view token, const std::string& file) const {
   std::string bytes;
   for (std::size_t begin = 0; begin < token.size();) {
     const std::size_t length = static_cast<unsigned char>(token[begin]) < 0x80 ? 1 : 2;
     const auto found = bytes_.find(std::string(token.substr(begin, length)));
-    if (found == bytes_.end()) return std::nullopt;
+    if (found == bytes_.end()) {
+      throw nash_swarm::Error(
+          file, "token " + in_quotes(token) + " has a character that stands for no byte",
+          "pass the vocabulary of a byte-level tokenizer, as GPT-2's");
+    }
     bytes += found->second;
     begin += length;
   }
   return bytes;
-}
-
-std::string ByteAlphabet::require_bytes(std::string_view token, const std::string& file) const {
-  if (auto bytes = bytes_of(token)) return *std::move(bytes);
-  throw nash_swarm::Error(file,
-                          "token " + in_quotes(token) + " has a character that stands for no byte",
-                          "pass the vocabulary of a byte-level tokenizer, as GPT-2's");
 }
 
 }  // namespace transformer

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -18,13 +17,10 @@ class ByteAlphabet {
 
   const ByteSpelling& spelling() const noexcept { return spelling_; }
 
-  /// The bytes that a token stands for; nothing, if a character is not of the alphabet.
-  std::optional<std::string> bytes_of(std::string_view token) const;
-
-  /// The bytes of a token of a vocabulary.
+  /// The bytes that a token stands for.
   /// @param file stands for the vocabulary in messages
   /// @throws nash_swarm::Error naming the token, if a character is not of the alphabet
-  std::string require_bytes(std::string_view token, const std::string& file) const;
+  std::string bytes_of(std::string_view token, const std::string& file) const;
 
  private:
   ByteSpelling spelling_;

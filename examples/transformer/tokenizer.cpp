@@ -23,7 +23,7 @@ Tokenizer Tokenizer::from_text(std::string_view vocab_json, std::string_view mer
   TokenizerTables tables;
   tables.name = vocabulary_name;
   for (const std::string_view token : tokens_by_id(ids, vocabulary_name)) {
-    tables.token_bytes.push_back(alphabet.require_bytes(token, vocabulary_name));
+    tables.token_bytes.push_back(alphabet.bytes_of(token, vocabulary_name));
   }
   tables.alphabet.byte_ids = ids_of_bytes(ids, alphabet.spelling(), vocabulary_name);
   tables.merges = parse_merges(merges, ids, merges_name);

@@ -117,7 +117,7 @@ class TokenTables {
   void add_bytes(const TokenIds& all) {
     for (const std::string_view token : tokens_by_id(all, tables_.name)) {
       tables_.token_bytes.push_back(is_added(token) ? std::string(token)
-                                    : byte_level_   ? alphabet_.require_bytes(token, tables_.name)
+                                    : byte_level_   ? alphabet_.bytes_of(token, tables_.name)
                                                     : bytes_of_marked(token));
     }
   }
@@ -127,8 +127,8 @@ class TokenTables {
     tables_.whole_pieces.reserve(ids.size());
     for (const auto& [token, id] : ids) {
       if (is_added(token)) continue;
-      tables_.whole_pieces.emplace(
-          byte_level_ ? alphabet_.require_bytes(token, tables_.name) : token, id);
+      tables_.whole_pieces.emplace(byte_level_ ? alphabet_.bytes_of(token, tables_.name) : token,
+                                   id);
     }
   }
 

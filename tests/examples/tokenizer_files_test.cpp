@@ -10,11 +10,11 @@
 #include <nlohmann/json.hpp>
 
 #include "examples/shell.hpp"
+#include "examples/tiny_model.hpp"
 #include "examples/tokenizer_json_support.hpp"
 #include "io/support.hpp"
 #include "transformer/load_model.hpp"
 #include "transformer/quantizer.hpp"
-#include "transformer/random_checkpoint.hpp"
 
 namespace {
 
@@ -31,15 +31,8 @@ std::string json_with_start() {
 }
 
 /// A checkpoint with random weights whose vocabulary is that tokenizer.json.
-void write_json_checkpoint(const std::filesystem::path& folder, nash_swarm::ThreadPool& pool) {
-  transformer::Config config;
-  config.n_embd = 64;
-  config.n_layer = 1;
-  config.n_head = config.n_head_kv = 4;
-  config.n_ctx = 32;
-  config.vocab_size = 277;
-  config.n_inner = 256;
-  transformer::write_random_checkpoint(config, folder, 5, pool);
+void write_json_checkpoint(const std::filesystem::path& folder) {
+  nash_swarm::test::write_tiny_model(folder, 1);
   for (const char* name : {"vocab.json", "merges.txt"}) std::filesystem::remove(folder / name);
   write_text(folder / "tokenizer.json", json_with_start());
 }
@@ -73,7 +66,7 @@ TEST_CASE("tokenizer files: tokenizer.json goes before vocab.json and merges.txt
 TEST_CASE("tokenizer files: a packed file has the tokenizer.json of its checkpoint") {
   const TemporaryFolder folder;
   nash_swarm::ThreadPool pool(1);
-  write_json_checkpoint(folder / "model", pool);
+  write_json_checkpoint(folder / "model");
   const transformer::Checkpoint checkpoint(folder / "model");
   transformer::Quantizer quantizer(checkpoint, transformer::Scope::all, 1, pool);
   std::vector<std::int32_t> tokens;
@@ -92,8 +85,7 @@ TEST_CASE("tokenizer files: a packed file has the tokenizer.json of its checkpoi
 
 TEST_CASE("tokenizer files: prompts start with the token of the template") {
   const nash_swarm::test::Shell shell;
-  nash_swarm::ThreadPool pool(1);
-  write_json_checkpoint(shell.folder() / "model", pool);
+  write_json_checkpoint(shell.folder() / "model");
   const auto result =
       shell.run("generate_model", "--model model --prompt 'hello world' --tokens 2");
   CAPTURE(result.err);

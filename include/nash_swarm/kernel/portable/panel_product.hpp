@@ -35,13 +35,8 @@ struct PanelTile {
 
   /// One of the panels with the same tokens.
   NASH_SWARM_KEYED PanelTile of_panel(std::size_t panel, std::size_t channels) const noexcept {
-    return {panel, panel + 1, first_token, tokens, decoded_panel(panel, channels)};
-  }
-  /// What is decoded of one of the panels.
-  NASH_SWARM_KEYED const std::uint8_t* decoded_panel(std::size_t panel,
-                                                     std::size_t channels) const noexcept {
-    if (decoded == nullptr) return nullptr;
-    return decoded + (panel - first_panel) * channels * panel_rows;
+    const std::size_t place = (panel - first_panel) * channels * panel_rows;
+    return {panel, panel + 1, first_token, tokens, decoded == nullptr ? nullptr : decoded + place};
   }
   /// The rows of a matrix that are in these panels.
   std::size_t first_row() const noexcept { return first_panel * panel_rows; }
