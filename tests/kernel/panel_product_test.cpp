@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -35,7 +36,8 @@ Row product(const PackedMatrix& matrix, const Activations& x, InstructionSet set
 }
 
 /// The product in integers: sums run over neighbouring blocks of one format and one scale of the
-/// activations, and nothing is rounded before.
+/// activations, and nothing is rounded before. Scaled, they are added one after the other, each
+/// with one rounding.
 Row exact_product(const PackedMatrix& matrix, const Activations& x) {
   const std::size_t blocks = matrix.cells().blocks();
   const std::size_t blocks_per_scale = x.scale_block() / nash_swarm::block_channels;
@@ -50,7 +52,7 @@ Row exact_product(const PackedMatrix& matrix, const Activations& x) {
   for (std::size_t t = 0; t < x.tokens(); ++t) {
     for (std::size_t row = 0; row < matrix.out_features(); ++row) {
       const std::size_t panel = row / nash_swarm::panel_rows;
-      double total = 0;
+      float total = 0;
       std::int64_t sum = 0;
       for (std::size_t b = 0; b < blocks; ++b) {
         const auto& own = weights[panel * blocks + b].at[row % nash_swarm::panel_rows];
@@ -62,11 +64,10 @@ Row exact_product(const PackedMatrix& matrix, const Activations& x) {
           continue;
         }
         const float scale = x.scale(t, b / blocks_per_scale) * format.unit;
-        total += static_cast<double>(scale) * static_cast<double>(static_cast<float>(sum));
+        total = std::fma(static_cast<float>(sum), scale, total);
         sum = 0;
       }
-      y.push_back(static_cast<float>(
-          total * static_cast<double>(nash_swarm::to_float(matrix.row_scales()[row]))));
+      y.push_back(total * nash_swarm::to_float(matrix.row_scales()[row]));
     }
   }
   return y;

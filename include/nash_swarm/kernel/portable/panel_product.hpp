@@ -1,6 +1,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -14,11 +15,10 @@ namespace nash_swarm {
 /// The product in plain C++, for every machine.
 ///
 /// Bounds: an accumulator sums at most 256 products (the widest scale block) of |weight| ≤ 32,767
-/// and |activation| ≤ 127, below 2^30.1. Sums over blocks are double and add integer sums, rounded
-/// to float, times a float scale: 48 bits, exact in double. So it makes no difference whether a
-/// compiler fuses the product with the addition, and results are the same bits everywhere. (Flags
-/// that let a compiler reorder sums, such as -ffast-math, give up that promise, but no outputs of
-/// NaN.)
+/// and |activation| ≤ 127, below 2^30.1. Sums over blocks are float, and integer sums times their
+/// scale are added with one rounding, in the order of the blocks: so results are the same bits
+/// everywhere, whether a machine has an instruction for it or not. (Flags that let a compiler
+/// reorder sums, such as -ffast-math, give up that promise, but no outputs of NaN.)
 namespace portable {
 
 /// Tokens that share one decoding of a panel.
@@ -65,11 +65,11 @@ inline void multiply_block(const BlockValues& weights, const Activations& x, std
 /// totals[token][row] += unit · activation scale · integer sums, and clears the sums.
 inline void flush_sums(const Activations& x, std::size_t first_token, std::size_t tokens,
                        std::size_t scale_index, float unit, std::int32_t (*sums)[panel_rows],
-                       double (*totals)[panel_rows]) noexcept {
+                       float (*totals)[panel_rows]) noexcept {
   for (std::size_t t = 0; t < tokens; ++t) {
-    const double scale = static_cast<double>(x.scale(first_token + t, scale_index) * unit);
+    const float scale = x.scale(first_token + t, scale_index) * unit;
     for (std::size_t row = 0; row < panel_rows; ++row) {
-      totals[t][row] += scale * static_cast<double>(static_cast<float>(sums[t][row]));
+      totals[t][row] = std::fma(static_cast<float>(sums[t][row]), scale, totals[t][row]);
       sums[t][row] = 0;
     }
   }
@@ -81,7 +81,7 @@ inline void multiply_panel(const PackedMatrix& matrix, std::size_t panel, const 
                            std::size_t first_token, std::size_t tokens,
                            TensorView<float, 2> y) noexcept {
   std::int32_t sums[token_tile][panel_rows] = {};
-  double totals[token_tile][panel_rows] = {};
+  float totals[token_tile][panel_rows] = {};
   BlockValues weights;
   const std::span<const FormatId> formats = matrix.cells().panel(panel);
   const std::byte* codes = matrix.panel_codes(panel);
@@ -98,10 +98,8 @@ inline void multiply_panel(const PackedMatrix& matrix, std::size_t panel, const 
   }
   const std::span<const BFloat16> scales = matrix.row_scales().subspan(panel * panel_rows);
   for (std::size_t row = 0; row < std::min(panel_rows, scales.size()); ++row) {
-    const double scale = static_cast<double>(to_float(scales[row]));
-    for (std::size_t t = 0; t < tokens; ++t) {
-      y(t, row) = static_cast<float>(totals[t][row] * scale);
-    }
+    const float scale = to_float(scales[row]);
+    for (std::size_t t = 0; t < tokens; ++t) y(t, row) = totals[t][row] * scale;
   }
 }
 
