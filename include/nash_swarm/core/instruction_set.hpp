@@ -28,13 +28,15 @@ namespace nash_swarm {
 
 /// Sets of instructions that code is compiled for beside the flags of the including file, narrow
 /// ones first. `neon_dotprod` and `avxvnni` are NEON and AVX2 with dot products of bytes.
-/// `avx512vnni` is AVX-512 of Ice Lake and Zen 4, with those and byte permutations (VBMI, VBMI2).
+/// `avx512vnni` is AVX-512 of Ice Lake and Zen 4, with those and byte permutations (VBMI, VBMI2),
+/// `avx512vnni_bw` that of Cascade Lake, without such permutations.
 enum class InstructionSet : std::uint8_t {
   portable,
   neon,
   neon_dotprod,
   avx2,
   avxvnni,
+  avx512vnni_bw,
   avx512vnni
 };
 
@@ -43,15 +45,21 @@ struct InstructionSetName {
   std::string_view name;
 };
 inline constexpr InstructionSetName instruction_sets[] = {
-    {InstructionSet::portable, "portable"},         {InstructionSet::neon, "neon"},
-    {InstructionSet::neon_dotprod, "neon_dotprod"}, {InstructionSet::avx2, "avx2"},
-    {InstructionSet::avxvnni, "avxvnni"},           {InstructionSet::avx512vnni, "avx512vnni"},
+    {InstructionSet::portable, "portable"},
+    {InstructionSet::neon, "neon"},
+    {InstructionSet::neon_dotprod, "neon_dotprod"},
+    {InstructionSet::avx2, "avx2"},
+    {InstructionSet::avxvnni, "avxvnni"},
+    {InstructionSet::avx512vnni_bw, "avx512vnni_bw"},
+    {InstructionSet::avx512vnni, "avx512vnni"},
 };
 
-/// The set whose code serves where this one has none: the same but for dot products of bytes.
+/// The set whose code serves where this one has none, which needs no dot products of bytes.
 NASH_SWARM_KEYED constexpr InstructionSet base_set(InstructionSet set) noexcept {
   if (set == InstructionSet::neon_dotprod) return InstructionSet::neon;
-  if (set == InstructionSet::avxvnni) return InstructionSet::avx2;
+  if (set == InstructionSet::avxvnni || set == InstructionSet::avx512vnni_bw) {
+    return InstructionSet::avx2;
+  }
   return set;
 }
 
@@ -97,11 +105,14 @@ inline bool is_supported(InstructionSet set) noexcept {
                     __builtin_cpu_supports("bmi") && __builtin_cpu_supports("popcnt");
   if (set == InstructionSet::avx2) return avx2;
   if (set == InstructionSet::avxvnni) return avx2 && detail::has_avxvnni();
+  const bool avx512vnni_bw =
+      avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
+      __builtin_cpu_supports("avx512vnni");
+  if (set == InstructionSet::avx512vnni_bw) return avx512vnni_bw;
   if (set == InstructionSet::avx512vnni) {
-    return avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
-           __builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512vbmi2") &&
-           __builtin_cpu_supports("avx512vnni");
+    return avx512vnni_bw && __builtin_cpu_supports("avx512vbmi") &&
+           __builtin_cpu_supports("avx512vbmi2");
   }
 #elif defined(NASH_SWARM_NEON)
   if (set == InstructionSet::neon) return true;

@@ -96,8 +96,14 @@ using nash_swarm::portable::token_tile;
 #include <nash_swarm/kernel/avx2/vocabulary.inc>
 #include <nash_swarm/kernel/products.inc>
 #include <nash_swarm/core/region_end.inc>
+#include <nash_swarm/core/region_avx512vnni_bw.inc>
+#include <nash_swarm/kernel/avx512vnni/vocabulary.inc>
+#include <nash_swarm/kernel/avx512vnni_bw/permutations.inc>
+#include <nash_swarm/kernel/products.inc>
+#include <nash_swarm/core/region_end.inc>
 #include <nash_swarm/core/region_avx512vnni.inc>
 #include <nash_swarm/kernel/avx512vnni/vocabulary.inc>
+#include <nash_swarm/kernel/avx512vnni/permutations.inc>
 #include <nash_swarm/kernel/products.inc>
 #include <nash_swarm/core/region_end.inc>
 #elif defined(NASH_SWARM_NEON)
@@ -130,6 +136,7 @@ template <LineFetch fetch, class List>
 PanelProduct panel_product_of(InstructionSet set) noexcept {
 #if defined(NASH_SWARM_X86_REGIONS)
   if (set == InstructionSet::avx512vnni) return products::avx512vnni::kernels<List, fetch>();
+  if (set == InstructionSet::avx512vnni_bw) return products::avx512vnni_bw::kernels<List, fetch>();
   if (set == InstructionSet::avxvnni) return products::avxvnni::kernels<List, fetch>();
   if (set == InstructionSet::avx2) return products::avx2::kernels<List, fetch>();
 #elif defined(NASH_SWARM_NEON)
