@@ -40,7 +40,7 @@ class Checkpoint {
   const Config& config() const noexcept { return config_; }
   const std::filesystem::path& folder() const noexcept { return folder_; }
 
-  /// The text files as they are.
+  /// The text files as a packed model has them.
   const std::string& config_text() const noexcept { return config_text_; }
   const TokenizerFiles& tokenizer_files() const noexcept { return tokenizer_files_; }
 

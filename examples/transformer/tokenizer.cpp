@@ -17,7 +17,8 @@ Tokenizer::Tokenizer(TokenizerTables tables)
       size_(tables_->token_bytes.size()) {}
 
 Tokenizer Tokenizer::from_text(std::string_view vocab_json, std::string_view merges,
-                               const std::string& vocabulary_name, const std::string& merges_name) {
+                               const std::string& vocabulary_name, const std::string& merges_name,
+                               const std::optional<StartToken>& start) {
   const TokenIds ids = read_vocabulary(vocab_json, vocabulary_name);
   const ByteAlphabet alphabet;
   TokenizerTables tables;
@@ -27,6 +28,7 @@ Tokenizer Tokenizer::from_text(std::string_view vocab_json, std::string_view mer
   }
   tables.alphabet.byte_ids = ids_of_bytes(ids, alphabet.spelling(), vocabulary_name);
   tables.merges = parse_merges(merges, ids, merges_name);
+  if (start) tables.start.push_back(id_of(*start, ids));
   tables.end_of_text = end_of_text_in(ids);
   tables.patterns.emplace_back(gpt2_pieces, vocabulary_name);
   return Tokenizer(std::move(tables));

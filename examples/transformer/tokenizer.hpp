@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "transformer/text_encoder.hpp"
+#include "transformer/tokenizer_config.hpp"
 #include "transformer/tokenizer_tables.hpp"
 
 namespace transformer {
@@ -21,11 +22,14 @@ class Tokenizer {
  public:
   /// Takes the contents of a Hugging Face vocab.json and merges.txt, which are of GPT-2's kind; the
   /// names stand for them in messages.
+  /// @param start what comes before every text
   /// @throws nash_swarm::Error naming file and entry or line, if the vocabulary is not a JSON
-  /// object whose ids are 0 … n-1, each once, with a token for each of the 256 bytes; or if a line
-  /// of the merges is not a new pair of tokens that make up a third
+  /// object whose ids are 0 … n-1, each once, with a token for each of the 256 bytes; if a line
+  /// of the merges is not a new pair of tokens that make up a third; or if the vocabulary lacks
+  /// `start`
   static Tokenizer from_text(std::string_view vocab_json, std::string_view merges,
-                             const std::string& vocabulary_name, const std::string& merges_name);
+                             const std::string& vocabulary_name, const std::string& merges_name,
+                             const std::optional<StartToken>& start = std::nullopt);
 
   /// Takes the contents of a Hugging Face tokenizer.json, as `read_tokenizer_json` does.
   static Tokenizer from_json(std::string_view json, const std::string& name);
@@ -33,8 +37,8 @@ class Tokenizer {
   /// Special tokens get no special treatment: "<|endoftext|>" in a text is encoded as plain text.
   Encoded encode(std::string_view text) const;
 
-  /// A text from its beginning on: the tokens that a tokenizer.json puts before every text, such as
-  /// "<s>", and those of `encode`.
+  /// A text from its beginning on: the tokens that the files put before every text, such as "<s>",
+  /// and those of `encode`.
   Encoded encode_document(std::string_view text) const;
 
   /// The bytes of the tokens, which are invalid UTF-8 if the ids split a character. The blank that

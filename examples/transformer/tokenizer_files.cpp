@@ -1,12 +1,14 @@
 #include "transformer/tokenizer_files.hpp"
 
 #include <functional>
+#include <optional>
 #include <system_error>
 #include <utility>
 
 #include <nash_swarm/core/error.hpp>
 
 #include "transformer/text_file.hpp"
+#include "transformer/tokenizer_config.hpp"
 
 namespace transformer {
 namespace {
@@ -17,6 +19,15 @@ struct TokenizerPlace {
   std::function<std::string(const std::string& name)> read;
   std::string prefix;  ///< of the names, in messages
 };
+
+/// Adds what a tokenizer_config.json puts before texts. Most of such a file is of no use here.
+void add_start(TokenizerFiles& files, const TokenizerPlace& place) {
+  const std::string name = "tokenizer_config.json";
+  if (!place.has(name)) return;
+  const std::string named = place.prefix + name;
+  const std::optional<StartToken> start = read_tokenizer_config(place.read(name), named);
+  if (start) files.push_back({name, named, tokenizer_config_json(*start)});
+}
 
 TokenizerFiles find_files(const TokenizerPlace& place) {
   std::vector<std::string> names = {"tokenizer.json"};
@@ -30,7 +41,17 @@ TokenizerFiles find_files(const TokenizerPlace& place) {
     }
     files.push_back({name, place.prefix + name, place.read(name)});
   }
+  if (files.size() > 1) add_start(files, place);
   return files;
+}
+
+Tokenizer made_of(const TokenizerFiles& files) {
+  const TokenizerFile& first = files.front();
+  if (files.size() == 1) return Tokenizer::from_json(first.text, first.place);
+  const TokenizerFile& merges = files[1];
+  std::optional<StartToken> start;
+  if (files.size() > 2) start = read_tokenizer_config(files[2].text, files[2].place);
+  return Tokenizer::from_text(first.text, merges.text, first.place, merges.place, start);
 }
 
 }  // namespace
@@ -51,11 +72,7 @@ TokenizerFiles tokenizer_files(const nash_swarm::PackedModelFile& packed) {
 }
 
 Tokenizer make_tokenizer(const TokenizerFiles& files, std::size_t config_vocab_size) {
-  const TokenizerFile& first = files.front();
-  const Tokenizer tokenizer = files.size() == 1 ? Tokenizer::from_json(first.text, first.place)
-                                                : Tokenizer::from_text(first.text, files[1].text,
-                                                                       first.place, files[1].place);
-  return tokenizer.fitted_to(config_vocab_size);
+  return made_of(files).fitted_to(config_vocab_size);
 }
 
 }  // namespace transformer

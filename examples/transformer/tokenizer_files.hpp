@@ -18,15 +18,17 @@ struct TokenizerFile {
   std::string text;
 };
 
-/// tokenizer.json, or vocab.json and merges.txt where there is none.
+/// tokenizer.json; or where there is none vocab.json and merges.txt, and a tokenizer_config.json
+/// that puts a token before texts, cut down to that.
 using TokenizerFiles = std::vector<TokenizerFile>;
 
 /// Those of a checkpoint's folder.
-/// @throws nash_swarm::Error naming the file that is missing or cannot be read
+/// @throws nash_swarm::Error naming the file that is missing or cannot be read, or as
+/// `read_tokenizer_config`
 TokenizerFiles tokenizer_files(const std::filesystem::path& folder);
 
 /// Those inside a packed model.
-/// @throws nash_swarm::Error naming the file that is missing
+/// @throws nash_swarm::Error naming the file that is missing, or as `read_tokenizer_config`
 TokenizerFiles tokenizer_files(const nash_swarm::PackedModelFile& packed);
 
 /// The tokenizer of a model with `config_vocab_size` tokens.

@@ -9,8 +9,8 @@
 
 namespace transformer {
 
-/// An object of a tokenizer.json, with messages that name the file and the object's place. A null
-/// counts as absent.
+/// An object of a tokenizer.json or tokenizer_config.json, with messages that name the file and the
+/// object's place. A null counts as absent.
 class TokenizerJsonPart {
  public:
   /// @param json an object that outlives the part, as do the parts of it
