@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <iterator>
 #include <nash_swarm/game/game.hpp>
 #include <random>
 #include <vector>

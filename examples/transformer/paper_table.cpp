@@ -1,5 +1,6 @@
 #include "transformer/paper_table.hpp"
 
+#include <algorithm>
 #include <limits>
 #include <memory>
 #include <numeric>

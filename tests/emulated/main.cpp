@@ -13,11 +13,12 @@ namespace {
 int run(Multiply multiply, std::string_view expected_set) {
   support::Fnv1a products;
   bool same_set = true;
+  nash_swarm::ThreadPool pool(2);
   support::for_each_golden_matrix(
       [&](const nash_swarm::PackedMatrix& matrix, const support::Row& x) {
         support::Row y(support::golden_tokens * matrix.out_features());
         const nash_swarm::InstructionSet set =
-            multiply(matrix, x.data(), y.data(), support::golden_tokens);
+            multiply(matrix, x.data(), y.data(), support::golden_tokens, pool);
         for (const auto& entry : nash_swarm::instruction_sets) {
           if (entry.set == set) same_set = same_set && entry.name == expected_set;
         }

@@ -51,13 +51,13 @@ bool orders_rows() {
 }  // namespace
 
 nash_swarm::InstructionSet MULTIPLY(const PackedMatrix& matrix, const float* x, float* y,
-                                    std::size_t tokens) {
-  nash_swarm::ThreadPool pool(2);
+                                    std::size_t tokens, nash_swarm::ThreadPool& pool) {
+  nash_swarm::ThreadPool own_pool(2);
   const PackedMatrix own = loaded(matrix);
   const nash_swarm::TensorView<const float, 2> inputs(x, {tokens, own.in_features()});
   const nash_swarm::TensorView<float, 2> outputs(y, {tokens, own.out_features()});
   const nash_swarm::Activations activations =
-      nash_swarm::quantize_activations(own.basis(), inputs, pool);
+      nash_swarm::quantize_activations(own.basis(), inputs, own_pool);
   nash_swarm::matmul(own, activations, outputs, pool);
   if (PackedMatrix::try_load({}) || !orders_rows()) outputs(0, 0) = -outputs(0, 0);
   return nash_swarm::default_instruction_set();

@@ -2,9 +2,11 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <filesystem>
+#include <iterator>
 #include <nash_swarm/core/aligned_buffer.hpp>
 #include <nash_swarm/core/error.hpp>
 #include <nash_swarm/core/thread_pool.hpp>

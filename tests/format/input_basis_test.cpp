@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -221,6 +222,10 @@ TEST_CASE("input_basis: parts are kept and counted") {
   const InputBasis rotated("b", 200, 256, 5);
   CHECK(rotated.scale_block() == 256);
   CHECK(rotated.rotation_scale() == 1.0f / 16.0f);
+  for (const std::size_t block : {64u, 128u}) {
+    const InputBasis narrow("c", 200, block, 5);
+    CHECK(narrow.rotation_scale() == 1.0f / std::sqrt(static_cast<float>(block)));
+  }
   CHECK(rotated.stored_bytes() == 8);
   CHECK(support::make_basis(200, 0, true)->stored_bytes() == 2 * 200);
   CHECK(support::make_basis(200, 128, true)->stored_bytes() == 8 + 2 * 200);

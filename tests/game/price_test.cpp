@@ -1,6 +1,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <nash_swarm/game/certificate.hpp>
 #include <nash_swarm/game/price.hpp>

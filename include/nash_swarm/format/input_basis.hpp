@@ -1,10 +1,10 @@
 #pragma once
 
-#include <algorithm>
-#include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <limits>
+#include <numbers>
 #include <optional>
 #include <span>
 #include <string>
@@ -14,6 +14,7 @@
 #include <nash_swarm/core/fingerprint.hpp>
 #include <nash_swarm/core/instruction_set.hpp>
 #include <nash_swarm/core/result.hpp>
+#include <nash_swarm/core/smaller.hpp>
 #include <nash_swarm/format/hadamard.hpp>
 #include <nash_swarm/format/panel.hpp>
 
@@ -94,7 +95,16 @@ class InputBasis {
   }
   /// Length of the transform's rows: 1 / sqrt(rotation_block).
   NASH_SWARM_KEYED float rotation_scale() const noexcept {
-    return rotation_block_ == 0 ? 1.0f : 1.0f / std::sqrt(static_cast<float>(rotation_block_));
+    switch (rotation_block_) {  // without std::sqrt, since <cmath> takes long to compile
+      case 64:
+        return 1.0f / 8.0f;
+      case 128:
+        return std::numbers::sqrt2_v<float> / 16.0f;
+      case 256:
+        return 1.0f / 16.0f;
+      default:
+        return 1.0f;
+    }
   }
 
   /// Bytes of one entry of the stored permutation.
@@ -178,16 +188,16 @@ inline void block_to_basis_unscaled(const InputBasis& basis, std::size_t block, 
   const std::size_t size = basis.scale_block();
   const std::size_t first = block * size;
   const std::size_t given =
-      std::min(size, basis.in_features() - first);  // less than 64 are padding
+      detail::smaller(size, basis.in_features() - first);  // less than 64 are padding
   if (!basis.permutation().empty()) {
     const std::uint32_t* channels = basis.permutation().data() + first;
     for (std::size_t j = 0; j < given; ++j) target[j] = source[channels[j] * stride];
   } else if (stride == 1) {
-    std::copy_n(source + first, given, target);
+    std::memmove(target, source + first, given * sizeof(float));
   } else {
     for (std::size_t j = 0; j < given; ++j) target[j] = source[(first + j) * stride];
   }
-  std::fill(target + given, target + size, 0.0f);
+  for (std::size_t j = given; j < size; ++j) target[j] = 0.0f;
   if (basis.rotation_block() != 0) rotation.rotate(target, basis.signs().data() + first, size);
 }
 
@@ -222,7 +232,7 @@ inline void from_basis(const InputBasis& basis, float* values, float* target,
     }
   }
   if (basis.permutation().empty()) {
-    std::copy_n(values, n, target);
+    std::memmove(target, values, n * sizeof(float));
   } else {
     for (std::size_t j = 0; j < n; ++j) target[basis.permutation()[j]] = values[j];
   }

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <algorithm>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
@@ -9,6 +8,7 @@
 #include <vector>
 
 #include <nash_swarm/core/result.hpp>
+#include <nash_swarm/core/smaller.hpp>
 #include <nash_swarm/format/panel.hpp>
 
 namespace nash_swarm {
@@ -43,10 +43,11 @@ class RowOrder {
     order.rows_ = std::vector<std::uint32_t>(count);
     order.positions_ = std::vector<std::uint32_t>(count);
     std::vector<std::size_t> taken(panel_count(count));
+    bool natural = true;
     for (std::size_t row = 0; row < count; ++row) {
       const std::size_t panel = panels[row];
       const std::size_t position = panel * panel_rows + (panel < taken.size() ? taken[panel] : 0);
-      if (position >= std::min(count, (panel + 1) * panel_rows)) {
+      if (position >= detail::smaller(count, (panel + 1) * panel_rows)) {
         return Error(name,
                      "row order, row " + std::to_string(row) + ": panel " + std::to_string(panel) +
                          " has no place for it",
@@ -55,9 +56,9 @@ class RowOrder {
       ++taken[panel];
       order.rows_[position] = static_cast<std::uint32_t>(row);
       order.positions_[row] = static_cast<std::uint32_t>(position);
+      natural = natural && position == row;
     }
-    // Rows ascend, so they are in their places if the panels are in theirs.
-    if (std::is_sorted(panels.begin(), panels.end())) return RowOrder();
+    if (natural) return RowOrder();
     return order;
   }
 

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -13,6 +12,7 @@
 #include <nash_swarm/core/finite.hpp>
 #include <nash_swarm/core/instruction_set.hpp>
 #include <nash_swarm/core/result.hpp>
+#include <nash_swarm/core/smaller.hpp>
 #include <nash_swarm/core/tensor_view.hpp>
 #include <nash_swarm/format/input_basis.hpp>
 #include <nash_swarm/kernel/activation_codes.hpp>
@@ -152,7 +152,7 @@ class Activations {
     return row / group_rows * group_rows;
   }
   std::size_t group_size(std::size_t first) const noexcept {
-    return std::min(group_rows, rows() - first);
+    return detail::smaller(group_rows, rows() - first);
   }
   NASH_SWARM_KEYED std::size_t scale_index(std::size_t row,
                                            std::size_t scale_block) const noexcept {
@@ -206,7 +206,7 @@ inline BlockScale scale_block(const ActivationRounding& rounding, float most_int
   const float factor = most_integer / largest;
   // A product may round up to just above the integer, by less than a half.
   if (is_finite(factor)) return {factor, largest / 127.0f};
-  std::fill_n(values, size, 0.0f);
+  for (std::size_t i = 0; i < size; ++i) values[i] = 0.0f;
   return {0.0f, is_finite(largest) ? 0.0f : largest};
 }
 
@@ -259,7 +259,7 @@ Result<Activations> try_quantize_activations(const InputBasis& basis, TensorView
   const std::size_t blocks = basis.padded_features() / basis.scale_block();
   const std::size_t tokens_per_task = Activations::group_rows / activations->rows_per_token();
   executor.run((x.extent(0) + tokens_per_task - 1) / tokens_per_task, [&](std::size_t task) {
-    const std::size_t last = std::min(x.extent(0), (task + 1) * tokens_per_task);
+    const std::size_t last = detail::smaller(x.extent(0), (task + 1) * tokens_per_task);
     for (std::size_t block = 0; block < blocks; ++block) {
       for (std::size_t token = task * tokens_per_task; token < last; ++token) {
         detail::quantize_block(basis, block, x.data() + token * x.stride(0), x.stride(1), rotation,

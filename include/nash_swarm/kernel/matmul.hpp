@@ -1,6 +1,5 @@
 #pragma once
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -9,6 +8,7 @@
 #include <nash_swarm/core/aligned_buffer.hpp>
 #include <nash_swarm/core/error.hpp>
 #include <nash_swarm/core/executor.hpp>
+#include <nash_swarm/core/smaller.hpp>
 #include <nash_swarm/core/tensor_view.hpp>
 #include <nash_swarm/format/packed_matrix.hpp>
 #include <nash_swarm/kernel/activation.hpp>
@@ -74,15 +74,15 @@ inline void multiply_panels(const PanelProduct& product, const PackedMatrix& mat
   std::size_t step = past_panel - first_panel;
   AlignedBuffer<std::uint8_t> decoded;
   if (product.decode != nullptr && x.tokens() > tile_tokens && panel_bytes <= decoded_bytes) {
-    const std::size_t fitting = std::min(step, decoded_bytes / panel_bytes);
+    const std::size_t fitting = smaller(step, decoded_bytes / panel_bytes);
     decoded = AlignedBuffer<std::uint8_t>::try_for_overwrite(fitting * panel_bytes);
     if (!decoded.empty()) step = fitting;
   }
   for (std::size_t first = first_panel; first < past_panel; first += step) {
-    const std::size_t past = std::min(first + step, past_panel);
+    const std::size_t past = smaller(first + step, past_panel);
     if (!decoded.empty()) product.decode(matrix, first, past, decoded.data());
     for (std::size_t token = 0; token < x.tokens(); token += tile_tokens) {
-      const std::size_t tokens = std::min(tile_tokens, x.tokens() - token);
+      const std::size_t tokens = smaller(tile_tokens, x.tokens() - token);
       multiply_tile(product, matrix,
                     {first, past, token * rows_per_token, tokens * rows_per_token, decoded.data()},
                     x, y.slice(0, token, token + tokens));
@@ -124,13 +124,14 @@ template <Executor E>
   if (!usable) return usable.error();
   const std::size_t panels = panel_count(matrix.out_features());
   const std::size_t tasks = detail::is_short(matrix, x) ? 1 : detail::enough_tasks(executor);
+  const std::size_t share = (panels + tasks - 1) / tasks;
   // 64 outputs at least, which are whole cache lines of y.
-  const std::size_t panels_per_task = std::max<std::size_t>(4, (panels + tasks - 1) / tasks);
+  const std::size_t panels_per_task = share < 4 ? 4 : share;
   const detail::PanelProduct product = detail::panel_product_for(*usable);
   executor.run((panels + panels_per_task - 1) / panels_per_task, [&](std::size_t task) {
     const std::size_t first = task * panels_per_task;
-    detail::multiply_panels(product, matrix, first, std::min(first + panels_per_task, panels), x,
-                            y);
+    detail::multiply_panels(product, matrix, first,
+                            detail::smaller(first + panels_per_task, panels), x, y);
   });
   return std::nullopt;
 }

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <algorithm>
 #include <cstddef>
 #include <optional>
 
@@ -8,6 +7,7 @@
 #include <nash_swarm/core/executor.hpp>
 #include <nash_swarm/core/float_product.hpp>
 #include <nash_swarm/core/instruction_set.hpp>
+#include <nash_swarm/core/smaller.hpp>
 #include <nash_swarm/core/tensor_view.hpp>
 #include <nash_swarm/format/packed_matrix.hpp>
 #include <nash_swarm/kernel/decode_row.hpp>
@@ -44,11 +44,11 @@ void matmul_exact(const PackedMatrix& matrix, TensorView<const float, 2> x, Tens
   const std::size_t out = matrix.out_features();
   executor.run((out + rows_per_task - 1) / rows_per_task, [&](std::size_t task) {
     const std::size_t first = task * rows_per_task;
-    const std::size_t end = std::min(out, first + rows_per_task);
+    const std::size_t end = detail::smaller(out, first + rows_per_task);
     AlignedBuffer<float> scratch(panel_rows * matrix.basis().padded_features());
     AlignedBuffer<float> weights((end - first) * in);
     for (std::size_t row = first; row < end; row += panel_rows) {
-      detail::decode_rows(matrix, row, std::min(panel_rows, end - row), scratch.data(),
+      detail::decode_rows(matrix, row, detail::smaller(panel_rows, end - row), scratch.data(),
                           weights.data() + (row - first) * in, set);
     }
     AlignedBuffer<float> memory(matrix.row_order().natural() ? 0 : x.extent(0) * (end - first));

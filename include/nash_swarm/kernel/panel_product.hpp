@@ -1,6 +1,5 @@
 #pragma once
 
-#include <algorithm>
 #include <array>
 #include <bit>
 #include <cstddef>
@@ -18,6 +17,8 @@
 #include <nash_swarm/kernel/read_ahead.hpp>
 
 #if NASH_SWARM_DEFINITIONS
+#include <algorithm>
+
 #include <nash_swarm/kernel/placed_index.hpp>
 #include <nash_swarm/kernel/window_index.hpp>
 #if defined(NASH_SWARM_X86_REGIONS)

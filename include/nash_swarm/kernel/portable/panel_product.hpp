@@ -1,14 +1,17 @@
 #pragma once
 
-#include <algorithm>
-#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <span>
 
+#include <nash_swarm/core/smaller.hpp>
 #include <nash_swarm/core/tensor_view.hpp>
 #include <nash_swarm/format/packed_matrix.hpp>
 #include <nash_swarm/kernel/activation.hpp>
+
+#if NASH_SWARM_DEFINITIONS
+#include <cmath>
+#endif
 
 namespace nash_swarm {
 
@@ -41,10 +44,11 @@ struct PanelTile {
   /// The rows of a matrix that are in these panels.
   std::size_t first_row() const noexcept { return first_panel * panel_rows; }
   NASH_SWARM_KEYED std::size_t past_row(const PackedMatrix& matrix) const noexcept {
-    return std::min(past_panel * panel_rows, matrix.out_features());
+    return detail::smaller(past_panel * panel_rows, matrix.out_features());
   }
 };
 
+#if NASH_SWARM_DEFINITIONS
 inline namespace NASH_SWARM_TARGET {
 
 /// sums[token][row] += integer products of one decoded block.
@@ -97,7 +101,7 @@ inline void multiply_panel(const PackedMatrix& matrix, std::size_t panel, const 
     }
   }
   const std::span<const BFloat16> scales = matrix.row_scales().subspan(panel * panel_rows);
-  for (std::size_t row = 0; row < std::min(panel_rows, scales.size()); ++row) {
+  for (std::size_t row = 0; row < detail::smaller(panel_rows, scales.size()); ++row) {
     const float scale = to_float(scales[row]);
     for (std::size_t t = 0; t < tokens; ++t) y(t, row) = totals[t][row] * scale;
   }
@@ -114,5 +118,7 @@ inline void multiply_panels(const PackedMatrix& matrix, const PanelTile& tile, c
 }
 
 }  // namespace NASH_SWARM_TARGET
+#endif
+
 }  // namespace portable
 }  // namespace nash_swarm
