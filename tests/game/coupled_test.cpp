@@ -4,12 +4,14 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
-#include <nash_swarm/core/thread_pool.hpp>
-#include <nash_swarm/game/allocate.hpp>
-#include <nash_swarm/game/certificate.hpp>
 #include <numeric>
 #include <string>
 #include <vector>
+
+#include <nash_swarm/core/thread_pool.hpp>
+#include <nash_swarm/game/allocate.hpp>
+#include <nash_swarm/game/certificate.hpp>
+#include <nash_swarm/game/best_response.hpp>
 
 #include "random_games.hpp"
 #include "support/serial.hpp"
