@@ -2,7 +2,7 @@
 
 /// For hosts that only run packed models: no dependency beyond the standard library.
 ///
-/// Every file that multiplies compiles the kernels, which takes half a minute. A host of several
+/// Every file that multiplies compiles the kernels, which takes most of a minute. A host of several
 /// such files compiles them once; core/config.hpp says how.
 
 #include <nash_swarm/core/aligned_buffer.hpp>

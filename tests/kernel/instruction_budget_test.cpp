@@ -103,6 +103,9 @@ TEST_CASE("instruction budget: one token's products take no more instructions th
     for (const Budget& budget : budgets) {
       CAPTURE(budget.format);
       for (const LineFetch fetch : {LineFetch::in_pairs, LineFetch::single}) {
+        const Instructions& own = budget.*column.budget;
+        // Where both take as many, they differ by where they ask, not by how often.
+        if (fetch == LineFetch::single && own.single == own.in_pairs) continue;
         CAPTURE(fetch);
         const auto less = instructions_of(budget.format, column.set, fetch, 256);
         const auto more = instructions_of(budget.format, column.set, fetch, 512);
@@ -112,7 +115,6 @@ TEST_CASE("instruction budget: one token's products take no more instructions th
         }
         const double vectors = 256.0 * nash_swarm::panel_rows / 64.0;
         const double counted = static_cast<double>(*more - *less) / vectors;
-        const Instructions& own = budget.*column.budget;
         const double budgeted = fetch == LineFetch::single ? own.single : own.in_pairs;
         CHECK(counted < 1.1 * budgeted);
         CHECK(counted > 0.8 * budgeted);  // a budget that is no longer tight
