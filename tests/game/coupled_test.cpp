@@ -10,8 +10,8 @@
 
 #include <nash_swarm/core/thread_pool.hpp>
 #include <nash_swarm/game/allocate.hpp>
-#include <nash_swarm/game/certificate.hpp>
 #include <nash_swarm/game/best_response.hpp>
+#include <nash_swarm/game/certificate.hpp>
 
 #include "random_games.hpp"
 #include "support/serial.hpp"
