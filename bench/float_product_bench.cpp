@@ -77,7 +77,7 @@ int main(int argc, char** argv) {
                               (s.left_transposed ? "_left_transposed/" : "_right_transposed/");
     benchmark::RegisterBenchmark((title + "eigen").c_str(), eigen, s);
     for (const auto& [set, name] : ns::instruction_sets) {
-      if (ns::is_supported(set) && ns::base_set(set) == set) {
+      if (ns::is_supported(set) && ns::float_set(set) == set) {
         benchmark::RegisterBenchmark((title + std::string(name)).c_str(), own, s, set);
       }
     }

@@ -19,12 +19,14 @@ TEST_CASE("instruction set: those of this machine are found by their names") {
   CHECK(nash_swarm::is_supported(nash_swarm::default_instruction_set()));
 }
 
-TEST_CASE("instruction set: a machine that has a set has its base") {
+TEST_CASE("instruction set: a machine that has a set has those that serve it") {
   for (const auto& entry : nash_swarm::instruction_sets) {
-    const nash_swarm::InstructionSet base = nash_swarm::base_set(entry.set);
-    CHECK(base <= entry.set);
-    CHECK(nash_swarm::base_set(base) == base);
-    if (nash_swarm::is_supported(entry.set)) CHECK(nash_swarm::is_supported(base));
+    for (const auto& serving : {nash_swarm::base_set, nash_swarm::float_set}) {
+      const nash_swarm::InstructionSet own = serving(entry.set);
+      CHECK(own <= entry.set);
+      CHECK(serving(own) == own);
+      if (nash_swarm::is_supported(entry.set)) CHECK(nash_swarm::is_supported(own));
+    }
   }
 }
 

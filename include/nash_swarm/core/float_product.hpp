@@ -30,7 +30,7 @@ using FloatTarget = MatrixPlace<float>;
 inline namespace NASH_SWARM_TARGET {
 
 #define NASH_SWARM_TEXT <nash_swarm/core/float_product.inc>
-#include <nash_swarm/core/wide_float_regions.inc>
+#include <nash_swarm/core/float_regions.inc>
 
 }  // namespace NASH_SWARM_TARGET
 #endif
@@ -70,8 +70,9 @@ NASH_SWARM_DEFINITION void add_product(TensorView<const float, 2> a, TensorView<
     function(from_a, from_b, to, a.extent(0), b.extent(1), b.extent(0));
   };
 #if defined(NASH_SWARM_X86_REGIONS)
-  if (set == InstructionSet::avx512vnni) return run(&detail::avx512vnni::add_product);
-  if (base_set(set) == InstructionSet::avx2) return run(&detail::avx2::add_product);
+  const InstructionSet own = float_set(set);
+  if (own == InstructionSet::avx512vnni_bw) return run(&detail::avx512vnni_bw::add_product);
+  if (own == InstructionSet::avx2) return run(&detail::avx2::add_product);
 #endif
   static_cast<void>(set);
   run(&detail::portable::add_product);

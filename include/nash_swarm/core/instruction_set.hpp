@@ -62,6 +62,20 @@ NASH_SWARM_KEYED constexpr InstructionSet base_set(InstructionSet set) noexcept 
   return set;
 }
 
+/// The set whose code for floats serves: one of those of `core/float_regions.inc`.
+NASH_SWARM_KEYED constexpr InstructionSet float_set(InstructionSet set) noexcept {
+  switch (set) {
+    case InstructionSet::avx512vnni:
+    case InstructionSet::avx512vnni_bw:
+      return InstructionSet::avx512vnni_bw;
+    case InstructionSet::avxvnni:
+    case InstructionSet::avx2:
+      return InstructionSet::avx2;
+    default:
+      return InstructionSet::portable;
+  }
+}
+
 namespace detail {
 inline namespace NASH_SWARM_TARGET {
 

@@ -9,9 +9,17 @@
 namespace nash_swarm {
 namespace detail {
 
-/// Walsh-Hadamard transforms: values becomes H · values with entries ±1, not normalised, so that
-/// applying it twice multiplies by the size. Additions and subtractions in a fixed tree, so every
-/// instruction set gives the same bits.
+/// Randomised Walsh-Hadamard transforms of a block, in one instruction set: H has entries ±1 and is
+/// not normalised, so that applying it twice multiplies by the size. Additions and subtractions in
+/// a fixed tree, so every instruction set gives the same bits. `size` is a power of two from 64 on;
+/// O(size · log size).
+struct Rotation {
+  /// target becomes H · (signs · source). Both may be the same.
+  void (*rotate)(const float* source, const float* signs, float* target, std::size_t size) noexcept;
+  /// values becomes scale · signs · (H · values).
+  void (*rotate_back)(float* values, const float* signs, float scale, std::size_t size) noexcept;
+};
+
 #if NASH_SWARM_DEFINITIONS
 namespace hadamard {
 inline namespace NASH_SWARM_TARGET {
@@ -25,28 +33,18 @@ inline namespace NASH_SWARM_TARGET {
 
 inline namespace NASH_SWARM_TARGET {
 
-/// Randomised transforms of a block in place, in one instruction set. `size` is a power of two from
-/// 64 on; O(size · log size).
-struct Rotation {
-  /// values becomes H · (signs · values).
-  void (*rotate)(float* values, const float* signs, std::size_t size) noexcept;
-  /// values becomes scale · signs · (H · values).
-  void (*rotate_back)(float* values, const float* signs, float scale, std::size_t size) noexcept;
-};
-
-/// Vectors of eight serve AVX-512 as well: there is little to do. Those of four are NEON's own.
 /// @param set one that this machine has
-NASH_SWARM_FUNCTION Rotation rotation_for(InstructionSet set) noexcept;
+NASH_SWARM_FUNCTION const Rotation& rotation_for(InstructionSet set) noexcept;
 
 #if NASH_SWARM_DEFINITIONS
-NASH_SWARM_DEFINITION Rotation rotation_for(InstructionSet set) noexcept {
+NASH_SWARM_DEFINITION const Rotation& rotation_for(InstructionSet set) noexcept {
 #if defined(NASH_SWARM_X86_REGIONS)
-  if (set != InstructionSet::portable) {
-    return {&hadamard::avx2::rotate, &hadamard::avx2::rotate_back};
-  }
+  const InstructionSet own = float_set(set);
+  if (own == InstructionSet::avx512vnni_bw) return hadamard::avx512vnni_bw::rotation;
+  if (own == InstructionSet::avx2) return hadamard::avx2::rotation;
 #endif
   static_cast<void>(set);
-  return {&hadamard::portable::rotate, &hadamard::portable::rotate_back};
+  return hadamard::portable::rotation;
 }
 #endif
 

@@ -189,6 +189,11 @@ inline void block_to_basis_unscaled(const InputBasis& basis, std::size_t block, 
   const std::size_t first = block * size;
   const std::size_t given =
       detail::smaller(size, basis.in_features() - first);  // less than 64 are padding
+  const bool is_rotated = basis.rotation_block() != 0;
+  const float* const signs = basis.signs().data() + first;
+  if (is_rotated && basis.permutation().empty() && stride == 1 && given == size) {
+    return rotation.rotate(source + first, signs, target, size);
+  }
   if (!basis.permutation().empty()) {
     const std::uint32_t* channels = basis.permutation().data() + first;
     for (std::size_t j = 0; j < given; ++j) target[j] = source[channels[j] * stride];
@@ -198,7 +203,7 @@ inline void block_to_basis_unscaled(const InputBasis& basis, std::size_t block, 
     for (std::size_t j = 0; j < given; ++j) target[j] = source[(first + j) * stride];
   }
   for (std::size_t j = given; j < size; ++j) target[j] = 0.0f;
-  if (basis.rotation_block() != 0) rotation.rotate(target, basis.signs().data() + first, size);
+  if (is_rotated) rotation.rotate(target, signs, target, size);
 }
 
 /// Maps one row of a weight matrix or one input into the basis, except for the factor
@@ -210,7 +215,7 @@ inline void block_to_basis_unscaled(const InputBasis& basis, std::size_t block, 
 inline void to_basis_unscaled(const InputBasis& basis, const float* source, std::size_t stride,
                               float* target,
                               InstructionSet set = default_instruction_set()) noexcept {
-  const detail::Rotation rotation = detail::rotation_for(set);
+  const detail::Rotation& rotation = detail::rotation_for(set);
   const std::size_t size = basis.scale_block();
   for (std::size_t block = 0; block * size < basis.padded_features(); ++block) {
     block_to_basis_unscaled(basis, block, source, stride, target + block * size, rotation);
@@ -226,7 +231,7 @@ inline void from_basis(const InputBasis& basis, float* values, float* target,
                        InstructionSet set = default_instruction_set()) noexcept {
   const std::size_t n = basis.in_features();
   if (const std::size_t size = basis.rotation_block(); size != 0) {
-    const detail::Rotation rotation = detail::rotation_for(set);
+    const detail::Rotation& rotation = detail::rotation_for(set);
     for (std::size_t j = 0; j < basis.padded_features(); j += size) {
       rotation.rotate_back(values + j, basis.signs().data() + j, basis.rotation_scale(), size);
     }

@@ -253,7 +253,7 @@ Result<Activations> try_quantize_activations(const InputBasis& basis, TensorView
   if (!usable) return usable.error();
   Result<Activations> activations = Activations::try_make(x.extent(0), basis, bits);
   if (!activations) return activations;
-  const detail::Rotation rotation = detail::rotation_for(*usable);
+  const detail::Rotation& rotation = detail::rotation_for(*usable);
   const detail::ActivationRounding& rounding = detail::activation_rounding_for(*usable);
   // Codes of a group lie in the same cache lines: block by block these stay near.
   const std::size_t blocks = basis.padded_features() / basis.scale_block();

@@ -62,7 +62,6 @@ inline namespace NASH_SWARM_TARGET {
 
 inline namespace NASH_SWARM_TARGET {
 
-/// Vectors of eight serve AVX-512 as well: there is little to do. Those of four are NEON's own.
 /// @param set one that this machine has
 NASH_SWARM_FUNCTION const ActivationRounding& activation_rounding_for(InstructionSet set) noexcept;
 
@@ -70,7 +69,9 @@ NASH_SWARM_FUNCTION const ActivationRounding& activation_rounding_for(Instructio
 NASH_SWARM_DEFINITION const ActivationRounding& activation_rounding_for(
     InstructionSet set) noexcept {
 #if defined(NASH_SWARM_X86_REGIONS)
-  if (set != InstructionSet::portable) return activation_codes::avx2::rounding;
+  const InstructionSet own = float_set(set);
+  if (own == InstructionSet::avx512vnni_bw) return activation_codes::avx512vnni_bw::rounding;
+  if (own == InstructionSet::avx2) return activation_codes::avx2::rounding;
 #endif
   static_cast<void>(set);
   return activation_codes::portable::rounding;

@@ -28,7 +28,7 @@ inline namespace NASH_SWARM_TARGET {
 
 #if NASH_SWARM_DEFINITIONS
 #define NASH_SWARM_TEXT <nash_swarm/rounding/error_spread.inc>
-#include <nash_swarm/core/wide_float_regions.inc>
+#include <nash_swarm/core/float_regions.inc>
 #endif
 
 /// Sums are rounded in ways that depend on the instruction set.
@@ -39,8 +39,9 @@ NASH_SWARM_FUNCTION auto spread_function_for(InstructionSet set) noexcept
 NASH_SWARM_DEFINITION auto spread_function_for(InstructionSet set) noexcept
     -> void (*)(const ErrorSpread&) noexcept {
 #if defined(NASH_SWARM_X86_REGIONS)
-  if (set == InstructionSet::avx512vnni) return &avx512vnni::spread_errors;
-  if (base_set(set) == InstructionSet::avx2) return &avx2::spread_errors;
+  const InstructionSet own = float_set(set);
+  if (own == InstructionSet::avx512vnni_bw) return &avx512vnni_bw::spread_errors;
+  if (own == InstructionSet::avx2) return &avx2::spread_errors;
 #endif
   static_cast<void>(set);
   return &portable::spread_errors;
