@@ -1,5 +1,6 @@
 #pragma once
 
+#include <string_view>
 #include <vector>
 
 #include <nash_swarm/core/instruction_set.hpp>
@@ -13,6 +14,13 @@ inline std::vector<nash_swarm::InstructionSet> supported_instruction_sets() {
     if (nash_swarm::is_supported(entry.set)) sets.push_back(entry.set);
   }
   return sets;
+}
+
+inline std::string_view name_of(nash_swarm::InstructionSet set) {
+  for (const auto& entry : nash_swarm::instruction_sets) {
+    if (entry.set == set) return entry.name;
+  }
+  return "unknown";
 }
 
 }  // namespace support
