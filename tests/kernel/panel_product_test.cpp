@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <cstddef>
+#include <cstdint>
 #include <initializer_list>
 
 #include <nash_swarm/matmul.hpp>
@@ -28,6 +29,12 @@ void check_inputs(const PackedMatrix& matrix, const Row& inputs) {
                   matrix.basis(), support::rows_of(inputs, matrix.in_features()), serial));
 }
 
+/// Bytes that differ from panel to panel, for a matrix that is large.
+struct CheapBytes {
+  std::uint32_t operator()() noexcept { return (count++ * 0x9e3779b1u) >> 24; }
+  std::uint32_t count = 0;
+};
+
 }  // namespace
 
 TEST_CASE("panel product: every format equals the product in integers with every instruction set") {
@@ -45,6 +52,9 @@ TEST_CASE("panel product: every format equals the product in integers with every
     // A scale of the activations for one block, and for four, whose sums are one.
     check({37, 320}, 64, {1, 2, 3, 4, 5, 6, 7, 8, 9, 15, 33});
     check({37, 256}, 256, {1, 2, 3, 4, 5, 6, 7, 8, 9, 15, 33});
+    check({1, 64}, 0, {1, 2, 9});
+    check({17, 65}, 128, {1, 2, 9});
+    check({85, 768}, 256, {1, 2, 9});
   }
 }
 
@@ -73,6 +83,28 @@ TEST_CASE("panel product: many tokens share panels that are decoded a few at a t
       CAPTURE(tokens);
       check_inputs(matrix, support::random_inputs(tokens, shape.in, tokens));
     }
+  }
+}
+
+TEST_CASE("panel product: an embedding of GPT-2's shape") {
+  constexpr support::Shape shape{50257, 768};
+  // Panels of a format stand together, since kernels take those at a time.
+  const auto format_of = [](std::size_t panel) { return panel / 200; };
+  const PackedMatrix matrix = support::any_matrix(
+      shape.out, make_basis(shape.in, 256, false),
+      [&](std::size_t panel, std::size_t) { return format_of(panel); }, CheapBytes());
+  const Row inputs = support::random_inputs(1, shape.in, 8);
+  const Activations x =
+      nash_swarm::quantize_activations(matrix.basis(), support::rows_of(inputs, shape.in), serial);
+  const Row y = support::multiply(matrix, inputs);
+  const std::size_t last = matrix.cells().panels() - 1;
+  for (std::size_t panel = last % 67; panel <= last; panel += 67) {
+    CAPTURE(panel);
+    CAPTURE(nash_swarm::format_table[format_of(panel)].name);
+    const Row expected = support::integer_product(matrix, panel, x);
+    const auto first = y.begin() + static_cast<std::ptrdiff_t>(panel * nash_swarm::panel_rows);
+    const Row own(first, first + static_cast<std::ptrdiff_t>(expected.size()));
+    CHECK(support::bits_of(own) == support::bits_of(expected));
   }
 }
 
