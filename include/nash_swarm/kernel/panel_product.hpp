@@ -35,7 +35,8 @@ using nash_swarm::portable::PanelTile;
 
 /// The kernels of an instruction set.
 struct PanelProduct {
-  /// y [tokens, rows of the panels] of a tile.
+  /// y [tokens, rows of the panels] of a tile. Its first row of codes is a multiple of
+  /// `Activations::group_rows`, and a single one is alone in its group: it is read as such.
   void (*multiply)(const PackedMatrix& matrix, const PanelTile& tile, const Activations& x,
                    TensorView<float, 2> y) noexcept;
   /// What `PanelTile::decoded` is of the panels first_panel … past_panel − 1. None where the

@@ -92,6 +92,32 @@ struct LaneFigures<TableCode<Bits, WindowBits>> {
   static constexpr int offset = 64;
 };
 
+/// The largest value of a format: of all its windows, or codes.
+template <class F>
+inline constexpr int largest_value = [] {
+  unsigned bits = 8 * F::block_bytes / block_weights;
+  if constexpr (WindowFormat<F>) bits = F::window_bits;
+  int largest = F::value(0);
+  for (unsigned i = 1; i >> bits == 0; ++i) {
+    const int value = F::value(static_cast<std::uint16_t>(i));
+    if (value > largest) largest = value;
+  }
+  return largest;
+}();
+/// Some window has the largest entry of every table. (To try all windows takes clang++ seconds.)
+template <unsigned Bits>
+inline constexpr int largest_value<SumCode<Bits>> = [] {
+  int sum = 0;
+  for (const auto& entries : SumOf<Bits>::tables.entries) {
+    int largest = entries[0];
+    for (const int entry : entries) {
+      if (entry > largest) largest = entry;
+    }
+    sum += largest;
+  }
+  return sum;
+}();
+
 /// The bytes of a decoder's table.
 template <class F>
 constexpr auto lane_table() noexcept {
