@@ -43,9 +43,7 @@ CellMap random_map(std::size_t panels, std::size_t blocks, std::uint32_t change_
   FormatId format{4};
   for (std::size_t p = 0; p < panels; ++p) {
     for (std::size_t b = 0; b < blocks; ++b) {
-      if (random.below(change_in) == 0) {
-        format = FormatId{support::known_formats[random.below(8)].id};
-      }
+      if (random.below(change_in) == 0) format = support::random_format(random);
       cells(p, b) = format;
     }
   }
@@ -159,10 +157,11 @@ TEST_CASE("cell_map: whatever the bytes, a table is refused or covers the panels
   for (int round = 0; round < 4000; ++round) {
     Table table(random.below(10));
     for (std::size_t i = 0; i < table.size(); ++i) {
-      const std::uint32_t mark = random.below(2) == 0 ? 0x80u : 0u;
-      table[i] = static_cast<std::uint8_t>(random.below(2) == 0
-                                               ? support::known_formats[random.below(8)].id | mark
-                                               : random.below(4));
+      const unsigned mark = random.below(2) == 0 ? 0x80u : 0u;
+      const unsigned byte = random.below(2) == 0
+                                ? static_cast<unsigned>(support::random_format(random)) | mark
+                                : random.below(4);
+      table[i] = static_cast<std::uint8_t>(byte);
     }
     try {
       const CellMap cells = decode(table, 2, 4);

@@ -26,10 +26,14 @@ std::shared_ptr<const nash_swarm::InputBasis> basis() {
   return support::make_basis(130, 64, true);
 }
 
+/// Place of a block's format in the format table.
+std::size_t format_at(std::size_t panel, std::size_t block) {
+  constexpr unsigned formats[] = {0, 2, 3, 4, 5, 6, 8};
+  return nash_swarm::format_index(static_cast<nash_swarm::FormatId>(formats[panel + 2 * block]));
+}
+
 MatrixBytes good_bytes() {
-  return support::random_bytes(rows, *basis(), 1, [](std::size_t panel, std::size_t block) {
-    return (panel + 2 * block) % 8;
-  });
+  return support::random_bytes(rows, *basis(), 1, format_at);
 }
 
 /// The problem that the parts are refused with.
@@ -64,8 +68,8 @@ TEST_CASE("packed_matrix: panels start where the codes of the last one end") {
   for (std::size_t panel = 0; panel < 3; ++panel) {
     CHECK(matrix.panel_codes(panel) - matrix.codes().data() == offset);
     for (std::size_t block = 0; block < 3; ++block) {
-      offset +=
-          static_cast<std::ptrdiff_t>(support::known_formats[(panel + 2 * block) % 8].block_bytes);
+      const nash_swarm::Format& format = nash_swarm::format_table[format_at(panel, block)];
+      offset += static_cast<std::ptrdiff_t>(format.block_bytes);
     }
   }
   CHECK(offset == static_cast<std::ptrdiff_t>(matrix.codes().size()));
@@ -73,7 +77,7 @@ TEST_CASE("packed_matrix: panels start where the codes of the last one end") {
 
 TEST_CASE("packed_matrix: stored bytes are codes, scales and runs and are foretold exactly") {
   const PackedMatrix matrix = support::packed(good_bytes(), rows, basis());
-  // Formats of the panels by place in the table: 0 2 4, 1 3 5, 2 4 6.
+  // Formats of the panels: 0 3 5, 2 4 6, 3 5 8.
   const std::size_t codes = (0 + 384 + 640) + (256 + 512 + 768) + (384 + 640 + 1024);
   CHECK(matrix.stored_bytes() == codes + 33 * 2 + 3 * (1 + 2 * 2));
   CHECK(nash_swarm::stored_bytes(rows, matrix.cells()) == matrix.stored_bytes());

@@ -77,8 +77,7 @@ TEST_CASE("model plan: random cells come back") {
     CellMap cells(panels, blocks, FormatId{3});
     for (std::size_t p = 0; p < panels; ++p) {
       for (std::size_t b = 0; b < blocks; ++b) {
-        if (random.below(3) == 0)
-          cells(p, b) = FormatId{support::known_formats[random.below(8)].id};
+        if (random.below(3) == 0) cells(p, b) = support::random_format(random);
       }
     }
     const Plan written({{"w", 16 * panels, 64 * blocks, nullptr, cells}}, certificate());

@@ -73,7 +73,7 @@ TEST_CASE("picture: a large model without any equal neighbours stays small") {
     CellMap cells(600, 24, FormatId{3});
     for (std::size_t p = 0; p < cells.panels(); ++p) {
       for (std::size_t b = 0; b < cells.blocks(); ++b) {
-        cells(p, b) = FormatId{support::known_formats[random.below(8)].id};
+        cells(p, b) = support::random_format(random);
       }
     }
     matrices.push_back(matrix("h." + std::to_string(i), 9600, 1536, std::move(cells)));

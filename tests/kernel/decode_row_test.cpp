@@ -21,7 +21,7 @@ TEST_CASE("decode_row: gives the weights in the order of the input") {
     for_each_basis(shape.in, [&](const auto& basis) {
       const PackedMatrix matrix = support::mixed_matrix(shape.out, basis, 5 * shape.out);
       const reference::Dense packed = reference::basis_weights(matrix);
-      const reference::Dense expected = reference::input_weights(matrix);
+      const reference::Dense expected = reference::input_weights(packed, *basis);
       Row memory(2 * shape.in);
       const TensorView<float, 1> strided{memory.data(), {shape.in}, {2}};
       int wrong = 0;

@@ -23,6 +23,7 @@ using nash_swarm::ActivationBits;
 using nash_swarm::Activations;
 using nash_swarm::AlignedBuffer;
 using nash_swarm::InputBasis;
+using nash_swarm::InstructionSet;
 using nash_swarm::PackedMatrix;
 using nash_swarm::TensorView;
 using nash_swarm::ThreadPool;
@@ -38,14 +39,36 @@ using support::Shape;
 
 namespace {
 
-/// Number of outputs that are further from the reference than `bound` times the magnitudes.
-int outside(const Row& y, const reference::Product& expected, double bound) {
+/// Number of outputs that are further from the reference than their bounds.
+int outside(const Row& y, const reference::Product& expected, const std::vector<double>& bounds) {
   int count = 0;
   for (std::size_t i = 0; i < y.size(); ++i) {
     const double error = std::fabs(static_cast<double>(y[i]) - expected.values.values[i]);
-    count += error <= bound * expected.magnitudes.values[i] ? 0 : 1;
+    count += error <= bounds[i] ? 0 : 1;
   }
   return count;
+}
+
+/// What sums in float may be off by.
+std::vector<double> float_bounds(const reference::Product& expected) {
+  std::vector<double> bounds = expected.magnitudes.values;
+  for (double& bound : bounds) bound *= 1e-6;
+  return bounds;
+}
+
+/// The same, where each activation is off by at most half a step: so an output is off by at most
+/// half a step times the magnitudes of the weights of the block.
+std::vector<double> rounding_bounds(const reference::Dense& weights, const Activations& x,
+                                    const reference::Product& exact) {
+  std::vector<double> bounds = float_bounds(exact);
+  for (std::size_t i = 0; i < bounds.size(); ++i) {
+    const std::size_t finest_row = (i / weights.rows + 1) * x.rows_per_token() - 1;
+    for (std::size_t k = 0; k < weights.columns; ++k) {
+      bounds[i] += 0.51 * static_cast<double>(x.scale(finest_row, k / x.scale_block())) *
+                   std::fabs(weights.at(i % weights.rows, k));
+    }
+  }
+  return bounds;
 }
 
 /// Inputs, and what the reference makes of them once they are rounded.
@@ -61,8 +84,19 @@ struct Expected {
   reference::Product product;
 };
 
-/// Compares the product of the first tokens with the reference, and its bits for several numbers of
-/// threads.
+/// Calls check(basis) for every number of channels that may share a scale of the activations, which
+/// is all of a basis that their products depend on.
+template <class Check>
+void for_each_scale_block(std::size_t channels, Check&& check) {
+  for (const std::size_t rotation : {0u, 128u, 256u}) {
+    if (rotation != 0 && (channels + 63) / 64 * 64 % rotation != 0) continue;
+    CAPTURE(rotation);
+    check(support::make_basis(channels, rotation, false));
+  }
+}
+
+/// Compares the product of the first tokens with the reference, and its bits with those of every
+/// instruction set and several numbers of threads.
 void check_product(const PackedMatrix& matrix, const Expected& expected, std::size_t tokens,
                    ThreadPool& pool) {
   CAPTURE(tokens);
@@ -71,9 +105,13 @@ void check_product(const PackedMatrix& matrix, const Expected& expected, std::si
   const Activations activations =
       quantize_activations(matrix.basis(), rows_of(x, matrix.in_features()), serial);
   const Row y = multiply(matrix, activations, tokens, serial);
-  CHECK(outside(y, expected.product, 1e-6) == 0);
+  CHECK(outside(y, expected.product, float_bounds(expected.product)) == 0);
   CHECK(bits_of(multiply(matrix, x)) == bits_of(y));
   CHECK(bits_of(multiply(matrix, activations, tokens, pool)) == bits_of(y));
+  for (const InstructionSet set : support::supported_instruction_sets()) {
+    CAPTURE(support::name_of(set));
+    CHECK(bits_of(multiply(matrix, activations, serial, set)) == bits_of(y));
+  }
 }
 
 /// Where a matrix of floats lies in memory.
@@ -98,12 +136,14 @@ struct Layout {
 
 TEST_CASE("matmul: every format equals the reference") {
   ThreadPool pool(2);
-  for (std::size_t format = 0; format < support::known_formats.size(); ++format) {
-    CAPTURE(int{support::known_formats[format].id});
-    for (const Shape& shape : odd_shapes) {
-      for_each_basis(shape.in, [&](const auto& basis) {
-        const PackedMatrix matrix = support::uniform_matrix(shape.out, basis, format, 40 + format);
-        check_product(matrix, Expected(matrix, 3), 3, pool);
+  for (std::size_t f = 0; f < nash_swarm::format_count; ++f) {
+    CAPTURE(nash_swarm::format_table[f].name);
+    for (const Shape& shape : {Shape{17, 65}, Shape{33, 130}, Shape{18, 256}}) {
+      CAPTURE(shape.out);
+      for_each_scale_block(shape.in, [&](const auto& basis) {
+        const PackedMatrix matrix = support::uniform_matrix(shape.out, basis, f, 40 + f);
+        const Expected expected(matrix, 3);
+        for (const std::size_t tokens : {1u, 3u}) check_product(matrix, expected, tokens, pool);
       });
     }
   }
@@ -112,14 +152,14 @@ TEST_CASE("matmul: every format equals the reference") {
 TEST_CASE("matmul: rows in another order give the same outputs at their places") {
   ThreadPool pool(3);
   for (const std::size_t out : {17u, 33u, 100u, 300u}) {
-    const PackedMatrix matrix = support::mixed_matrix(out, support::make_basis(130, 64, true), out);
+    const PackedMatrix matrix = support::mixed_matrix(out, support::make_basis(200, 64, true), out);
     const nash_swarm::RowOrder order = support::random_row_order(out, out);
     const PackedMatrix ordered = support::in_order(matrix, order);
     REQUIRE_FALSE(ordered.row_order().natural());
     for (const std::size_t tokens : {1u, 5u, 70u}) {
       for (const ActivationBits bits : {ActivationBits::eight, ActivationBits::sixteen}) {
         const Activations x = quantize_activations(
-            matrix.basis(), rows_of(random_inputs(tokens, 130, tokens), 130), serial, bits);
+            matrix.basis(), rows_of(random_inputs(tokens, 200, tokens), 200), serial, bits);
         const Row natural = multiply(matrix, x, tokens, serial);
         Row expected(natural.size());
         for (std::size_t i = 0; i < natural.size(); ++i) {
@@ -135,8 +175,10 @@ TEST_CASE("matmul: rows in another order give the same outputs at their places")
 TEST_CASE("matmul: cells of mixed formats equal the reference for any number of tokens") {
   ThreadPool pool(3);
   for (const Shape& shape : odd_shapes) {
-    for_each_basis(shape.in, [&](const auto& basis) {
-      const PackedMatrix matrix = support::mixed_matrix(shape.out, basis, shape.out);
+    CAPTURE(shape.out);
+    for_each_scale_block(shape.in, [&](const auto& basis) {
+      const std::size_t seed = shape.out + basis->rotation_block();
+      const PackedMatrix matrix = support::mixed_matrix(shape.out, basis, seed);
       const Expected expected(matrix, 70);
       for (const std::size_t tokens : {1u, 2u, 3u, 4u, 5u, 6u, 7u, 8u, 9u, 33u, 70u}) {
         check_product(matrix, expected, tokens, pool);
@@ -180,49 +222,45 @@ TEST_CASE("matmul: short products are one task, longer ones tasks of 64 outputs"
 
 TEST_CASE("matmul: a token's outputs do not depend on the tokens beside it") {
   const auto basis = support::make_basis(200, 256, false);
-  const PackedMatrix matrix = support::mixed_matrix(50, basis, 8);
+  const PackedMatrix matrix = support::mixed_matrix(300, basis, 8);
   const Row x = random_inputs(70, 200, 4);
-  const Row together = multiply(matrix, x);
-  for (const std::size_t token : {0u, 1u, 63u, 64u, 69u}) {
-    const auto at = [&](const Row& row, std::size_t width) {
-      const auto begin = row.begin() + static_cast<std::ptrdiff_t>(token * width);
-      return Row(begin, begin + static_cast<std::ptrdiff_t>(width));
+  for (const InstructionSet set : support::supported_instruction_sets()) {
+    CAPTURE(support::name_of(set));
+    const auto product = [&](const Row& inputs) {
+      return multiply(matrix, quantize_activations(*basis, rows_of(inputs, 200), serial), serial,
+                      set);
     };
-    CHECK(bits_of(multiply(matrix, at(x, 200))) == bits_of(at(together, 50)));
+    const Row together = product(x);
+    for (const std::size_t token : {0u, 1u, 63u, 64u, 69u}) {
+      CAPTURE(token);
+      const auto at = [&](const Row& row, std::size_t width) {
+        const auto begin = row.begin() + static_cast<std::ptrdiff_t>(token * width);
+        return Row(begin, begin + static_cast<std::ptrdiff_t>(width));
+      };
+      CHECK(bits_of(product(at(x, 200))) == bits_of(at(together, 300)));
+    }
   }
 }
 
-// Each activation is off by at most half a step, so an output is off by at most half a step times
-// the magnitudes of the weights of the block.
 TEST_CASE("matmul: the float product is within the bound of rounded activations") {
   for (const Shape& shape : odd_shapes) {
+    CAPTURE(shape.out);
     for_each_basis(shape.in, [&](const auto& basis) {
-      const PackedMatrix matrix = support::mixed_matrix(shape.out, basis, 3 * shape.out);
+      const std::size_t seed = 3 * shape.out + basis->rotation_block();
+      const PackedMatrix matrix = support::mixed_matrix(shape.out, basis, seed);
       const std::size_t tokens = 4;
       const Row x = random_inputs(tokens, shape.in, 6);
-      const reference::Dense exact_x{tokens, shape.in, std::vector<double>(x.begin(), x.end())};
-      const reference::Product exact =
-          reference::multiply(reference::input_weights(matrix), exact_x);
       const reference::Dense weights = reference::basis_weights(matrix);
+      const reference::Product exact = reference::multiply(
+          reference::input_weights(weights, *basis), {tokens, shape.in, {x.begin(), x.end()}});
       for (const auto bits : {ActivationBits::eight, ActivationBits::sixteen}) {
+        CAPTURE(static_cast<int>(bits));
         const Activations steps = quantize_activations(*basis, rows_of(x, shape.in), serial, bits);
-        const Row y = multiply(matrix, steps, tokens, serial);
-        int wrong = 0;
-        for (std::size_t t = 0; t < tokens; ++t) {
-          const std::size_t finest_row = (t + 1) * steps.rows_per_token() - 1;
-          for (std::size_t row = 0; row < shape.out; ++row) {
-            double bound = 1e-6 * exact.magnitudes.at(t, row);
-            for (std::size_t k = 0; k < weights.columns; ++k) {
-              bound += 0.51 *
-                       static_cast<double>(steps.scale(finest_row, k / steps.scale_block())) *
-                       std::fabs(weights.at(row, k));
-            }
-            const double error =
-                static_cast<double>(y[t * shape.out + row]) - exact.values.at(t, row);
-            wrong += std::fabs(error) <= bound ? 0 : 1;
-          }
+        const std::vector<double> bounds = rounding_bounds(weights, steps, exact);
+        for (const InstructionSet set : support::supported_instruction_sets()) {
+          CAPTURE(support::name_of(set));
+          CHECK(outside(multiply(matrix, steps, serial, set), exact, bounds) == 0);
         }
-        CHECK(wrong == 0);
       }
     });
   }
@@ -230,7 +268,8 @@ TEST_CASE("matmul: the float product is within the bound of rounded activations"
 
 TEST_CASE("matmul: 8-bit activations lose less than a hundredth, those of 16 bits 200 times less") {
   const auto basis = support::make_basis(256, 256, true);
-  const PackedMatrix matrix = support::uniform_matrix(100, basis, 3, 2);
+  const PackedMatrix matrix =
+      support::uniform_matrix(100, basis, nash_swarm::format_index("b4_l4"), 2);
   const Row inputs = random_inputs(20, 256, 14);
   const auto x = rows_of(inputs, 256);
   const auto product = [&](auto&& multiply_into) {

@@ -2,97 +2,16 @@
 
 #include <cmath>
 #include <cstddef>
-#include <cstdint>
-#include <stdexcept>
 #include <vector>
 
 #include <nash_swarm/format/packed_matrix.hpp>
 #include <nash_swarm/kernel/activation.hpp>
 
+#include "kernel/reference_weight.hpp"
+
 /// The product as the documents describe it: no code of the library but plain reads of bytes, sums
 /// in double, one weight after the other.
 namespace reference {
-
-inline unsigned byte_at(const std::byte* bytes, std::size_t place) {
-  return std::to_integer<unsigned>(bytes[place]);
-}
-
-/// `width` bits of (row, channel) in a plane. Four channels that are 8 apart make a group: 32·a + i,
-/// 32·a + 8 + i, … share the lanes of vector 8·a + i, the first in byte 4·row, the second in byte
-/// 4·row + 1. A 64-byte vector of the plane is shared by 8/width groups, the first in the lowest
-/// bits.
-inline unsigned plane_bits(const std::byte* plane, std::size_t width, std::size_t row,
-                           std::size_t channel) {
-  const std::size_t group = channel / 32 * 8 + channel % 8;
-  const std::size_t shared = 8 / width;
-  const unsigned byte = byte_at(plane, 64 * (group / shared) + 4 * row + channel % 32 / 8);
-  return (byte >> (width * (group % shared))) & ((1u << width) - 1u);
-}
-
-inline int signed_16(unsigned low, unsigned high) {
-  const int bits = static_cast<int>(low + 256 * high);
-  return bits >= 32768 ? bits - 65536 : bits;
-}
-
-/// Integer value of one weight of a block.
-inline int integer_weight(unsigned format, const std::byte* block, std::size_t row,
-                          std::size_t channel) {
-  static constexpr int levels_2[4] = {-63, -19, 19, 63};
-  static constexpr int levels_3[8] = {-63, -39, -22, -7, 7, 22, 39, 63};
-  static constexpr int levels_4[16] = {-63, -48, -37, -29, -22, -15, -9, -3,
-                                       3,   9,   15,  22,  29,  37,  48, 63};
-  const auto bits = [&](std::size_t start, std::size_t width) {
-    return plane_bits(block + start, width, row, channel);
-  };
-  switch (format) {
-    case 0:
-      return 0;
-    case 2:
-      return levels_2[bits(0, 2)];
-    case 3:
-      return levels_3[bits(0, 2) + 4 * bits(256, 1)];
-    case 4:
-      return levels_4[bits(0, 4)];
-    case 5:
-      return static_cast<int>(bits(0, 4) + 16 * bits(512, 1)) - 16;
-    case 6:
-      return static_cast<int>(bits(0, 4) + 16 * bits(512, 2)) - 32;
-    case 8:
-      return static_cast<int>(bits(0, 8)) - 128;
-    case 16: {
-      const std::size_t place = 64 * (channel / 2) + 4 * row + 2 * (channel % 2);
-      return signed_16(byte_at(block, place), byte_at(block, place + 1));
-    }
-    default:
-      throw std::logic_error("no such format");
-  }
-}
-
-inline std::size_t block_bytes(unsigned format) {
-  return std::size_t{128} * format;
-}
-
-/// Size of one integer step for weights of standard deviation 1.
-inline double unit(unsigned format) {
-  switch (format) {
-    case 2:
-      return 1.5104 / 63;
-    case 3:
-      return 2.1519 / 63;
-    case 4:
-      return 2.7326 / 63;
-    case 5:
-      return 0.1881;
-    case 6:
-      return 0.1041;
-    case 8:
-      return 0.0308;
-    case 16:
-      return 1.0 / 4096;
-    default:
-      return 1;
-  }
-}
 
 /// The value of a bfloat16 by its definition: sign, 8 bits of exponent, 7 bits of mantissa.
 inline double bfloat16_value(unsigned bits) {
@@ -138,11 +57,12 @@ inline Dense basis_weights(const nash_swarm::PackedMatrix& matrix) {
   const std::byte* bytes = matrix.codes().data();
   for (std::size_t i = 0; i < formats.size(); ++i) {
     const std::size_t first_row = i / blocks * 16;
+    const BlockIntegers integers = integers_of(formats[i], bytes);
     for (std::size_t row = 0; row < 16 && first_row + row < weights.rows; ++row) {
       const double scale = bfloat16_value(matrix.row_scales()[first_row + row].bits);
       for (std::size_t k = 0; k < 64; ++k) {
         weights.at(first_row + row, i % blocks * 64 + k) =
-            scale * unit(formats[i]) * integer_weight(formats[i], bytes, row, k);
+            scale * unit(formats[i]) * integers[row][k];
       }
     }
     bytes += block_bytes(formats[i]);
@@ -179,9 +99,9 @@ inline Dense rotation(const nash_swarm::InputBasis& basis) {
 }
 
 /// The weights [out, in] in the order and basis of the input.
-inline Dense input_weights(const nash_swarm::PackedMatrix& matrix) {
-  const Dense packed = basis_weights(matrix);
-  const Dense map = rotation(matrix.basis());
+/// @param packed what `basis_weights` are
+inline Dense input_weights(const Dense& packed, const nash_swarm::InputBasis& basis) {
+  const Dense map = rotation(basis);
   Dense weights{packed.rows, map.rows, std::vector<double>(packed.rows * map.rows)};
   for (std::size_t row = 0; row < packed.rows; ++row) {
     for (std::size_t channel = 0; channel < map.rows; ++channel) {

@@ -39,19 +39,35 @@ inline Row golden_inputs(std::size_t channels) {
   return x;
 }
 
-/// Hash of the products that `for_each_golden_matrix` asks for, in its order. Bytes and inputs come
-/// from integers, so every compiler, machine, flag and number of threads has to find it.
-inline constexpr std::uint64_t golden_product_hash = 0xe58fe98de1dbd3a3u;
+/// What `hash_of_products` is, as the portable kernels found it. Bytes and inputs come from
+/// integers, so every compiler, machine, flag, instruction set and number of threads or tokens has
+/// to find it.
+inline constexpr std::uint64_t golden_product_hash = 0xc92fa49e71ce461bu;
 
-/// Calls visit(matrix, x) for matrices of mixed cells with `golden_tokens` inputs each.
+/// Calls visit(matrix, x) for matrices of cells of all formats with `golden_tokens` inputs each.
 template <class Visit>
 void for_each_golden_matrix(Visit&& visit) {
-  for (const Shape& shape : {Shape{37, 130}, Shape{128, 200}, Shape{5, 1}, Shape{16, 256}}) {
+  for (const Shape& shape : {Shape{37, 130}, Shape{150, 500}, Shape{5, 1}, Shape{16, 256}}) {
     const Row x = golden_inputs(shape.in);
     for_each_basis(shape.in, [&](const auto& basis) {
       visit(mixed_matrix(shape.out, basis, 2024 + shape.in), x);
     });
   }
+}
+
+/// Hash of the products of the golden matrices, one after the other, each of `tokens` inputs at a
+/// time, which divide `golden_tokens`.
+/// @param multiply gives the product of a matrix with some inputs as a Row
+template <class Multiply>
+std::uint64_t hash_of_products(std::size_t tokens, Multiply&& multiply) {
+  Fnv1a products;
+  for_each_golden_matrix([&](const nash_swarm::PackedMatrix& matrix, const Row& x) {
+    const auto step = static_cast<std::ptrdiff_t>(tokens * matrix.in_features());
+    for (auto first = x.begin(); first != x.end(); first += step) {
+      products.add(multiply(matrix, Row(first, first + step)));
+    }
+  });
+  return products.value();
 }
 
 }  // namespace support

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <string_view>
+#include <string>
 #include <vector>
 
 #include <nash_swarm/core/instruction_set.hpp>
@@ -16,11 +16,11 @@ inline std::vector<nash_swarm::InstructionSet> supported_instruction_sets() {
   return sets;
 }
 
-inline std::string_view name_of(nash_swarm::InstructionSet set) {
+inline std::string name_of(nash_swarm::InstructionSet set) {
   for (const auto& entry : nash_swarm::instruction_sets) {
-    if (entry.set == set) return entry.name;
+    if (entry.set == set) return std::string(entry.name);
   }
-  return "unknown";
+  return "an instruction set without a name";
 }
 
 }  // namespace support

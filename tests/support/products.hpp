@@ -46,6 +46,16 @@ Row multiply(const nash_swarm::PackedMatrix& matrix, const Inputs& x, std::size_
   return y;
 }
 
+/// The same by an instruction set.
+template <class E>
+Row multiply(const nash_swarm::PackedMatrix& matrix, const nash_swarm::Activations& x, E& executor,
+             nash_swarm::InstructionSet set) {
+  Row y(x.tokens() * matrix.out_features(), -1.0f);
+  const nash_swarm::TensorView<float, 2> view{y.data(), {x.tokens(), matrix.out_features()}};
+  nash_swarm::matmul(matrix, x, view, executor, set);
+  return y;
+}
+
 inline Row multiply(const nash_swarm::PackedMatrix& matrix, const Row& x) {
   return multiply(matrix, rows_of(x, matrix.in_features()), x.size() / matrix.in_features(),
                   serial);

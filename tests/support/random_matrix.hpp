@@ -1,6 +1,5 @@
 #pragma once
 
-#include <array>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
@@ -15,14 +14,6 @@
 
 namespace support {
 
-/// Number of every format with the bytes of its block.
-struct KnownFormat {
-  std::uint8_t id;
-  std::size_t block_bytes;
-};
-inline constexpr std::array<KnownFormat, 8> known_formats = {
-    {{0, 0}, {2, 256}, {3, 384}, {4, 512}, {5, 640}, {6, 768}, {8, 1024}, {16, 2048}}};
-
 /// A permutation of 0 … count − 1 (Fisher and Yates).
 inline std::vector<std::uint32_t> random_permutation(std::size_t count, std::uint64_t seed) {
   std::vector<std::uint32_t> order(count);
@@ -32,6 +23,11 @@ inline std::vector<std::uint32_t> random_permutation(std::size_t count, std::uin
     std::swap(order[i - 1], order[random.below(static_cast<std::uint32_t>(i))]);
   }
   return order;
+}
+
+/// Any of the formats.
+inline nash_swarm::FormatId random_format(Lcg& random) {
+  return nash_swarm::format_table[random.below(std::uint32_t{nash_swarm::format_count})].id;
 }
 
 inline std::shared_ptr<const nash_swarm::InputBasis> make_basis(std::size_t in_features,
@@ -57,18 +53,18 @@ struct MatrixBytes {
 };
 
 /// Appends the bytes of one block: random, but for the codes −128 and −32768, which are not used.
-inline void append_random_block(const KnownFormat& format, Lcg& random,
+inline void append_random_block(const nash_swarm::Format& format, Lcg& random,
                                 std::vector<std::byte>& codes) {
   for (std::size_t i = 0; i < format.block_bytes; ++i) {
     std::uint32_t byte = random.below(256);
-    if (format.id == 8 && byte == 0) byte = 77;
-    if (format.id == 16 && i % 2 == 1 && byte == 0x80) byte = 0x81;
+    if (format.id == nash_swarm::FormatId{8} && byte == 0) byte = 77;
+    if (format.id == nash_swarm::FormatId{16} && i % 2 == 1 && byte == 0x80) byte = 0x81;
     codes.push_back(static_cast<std::byte>(byte));
   }
 }
 
 /// Random bytes for a matrix whose block (panel, block) has the format
-/// `known_formats[choose(panel, block)]`. Runs are written one block at a time, up to 256 blocks.
+/// `format_table[choose(panel, block)]`. Runs are written one block at a time, up to 256 blocks.
 template <class Choose>
 MatrixBytes random_bytes(std::size_t out_features, const nash_swarm::InputBasis& basis,
                          std::uint64_t seed, Choose choose) {
@@ -76,12 +72,13 @@ MatrixBytes random_bytes(std::size_t out_features, const nash_swarm::InputBasis&
   Lcg random(seed);
   for (std::size_t panel = 0; panel < (out_features + 15) / 16; ++panel) {
     for (std::size_t block = 0; block < basis.padded_features() / 64; ++block) {
-      const KnownFormat& format = known_formats[choose(panel, block)];
+      const nash_swarm::Format& format = nash_swarm::format_table[choose(panel, block)];
+      const auto id = static_cast<std::uint8_t>(format.id);
       append_random_block(format, random, bytes.codes);
       if (block + 1 == basis.padded_features() / 64) {
-        bytes.run_table.push_back(static_cast<std::uint8_t>(format.id | 0x80));
+        bytes.run_table.push_back(static_cast<std::uint8_t>(id | 0x80));
       } else {
-        bytes.run_table.push_back(format.id);
+        bytes.run_table.push_back(id);
         bytes.run_table.push_back(0);
       }
     }
@@ -118,7 +115,7 @@ inline nash_swarm::PackedMatrix in_order(const nash_swarm::PackedMatrix& matrix,
   return packed(std::move(bytes), matrix.out_features(), matrix.shared_basis());
 }
 
-/// A matrix of random bytes in which every block has the format `known_formats[format]`.
+/// A matrix of random bytes in which every block has the format `format_table[format]`.
 inline nash_swarm::PackedMatrix uniform_matrix(std::size_t out_features,
                                                std::shared_ptr<const nash_swarm::InputBasis> basis,
                                                std::size_t format, std::uint64_t seed) {
@@ -127,15 +124,35 @@ inline nash_swarm::PackedMatrix uniform_matrix(std::size_t out_features,
   return packed(std::move(bytes), out_features, std::move(basis));
 }
 
-/// A matrix of random bytes in which every block has a format of its own.
+/// Chooses all formats in a random order, over and over, each for one or two neighbouring blocks.
+class EveryFormat {
+ public:
+  /// Blocks that have them all.
+  static constexpr std::size_t blocks = 2 * nash_swarm::format_count;
+
+  explicit EveryFormat(std::uint64_t seed)
+      : order_(random_permutation(nash_swarm::format_count, seed)), lengths_(seed) {}
+  std::size_t operator()(std::size_t, std::size_t) {
+    if (left_ == 0) {
+      left_ = 1 + lengths_.below(2);
+      next_ = (next_ + 1) % order_.size();
+    }
+    --left_;
+    return order_[next_];
+  }
+
+ private:
+  std::vector<std::uint32_t> order_;
+  Lcg lengths_;
+  std::size_t next_ = 0;
+  std::size_t left_ = 0;  // blocks of the same format
+};
+
+/// A matrix of random bytes in cells of mixed formats: of all, if it has `EveryFormat::blocks`.
 inline nash_swarm::PackedMatrix mixed_matrix(std::size_t out_features,
                                              std::shared_ptr<const nash_swarm::InputBasis> basis,
                                              std::uint64_t seed) {
-  Lcg formats(seed + 1);
-  MatrixBytes bytes =
-      random_bytes(out_features, *basis, seed, [&](std::size_t, std::size_t) -> std::size_t {
-        return formats.below(static_cast<std::uint32_t>(known_formats.size()));
-      });
+  MatrixBytes bytes = random_bytes(out_features, *basis, seed, EveryFormat(seed + 1));
   return packed(std::move(bytes), out_features, std::move(basis));
 }
 
@@ -176,7 +193,7 @@ class AnyFormat {
  public:
   explicit AnyFormat(std::uint64_t seed) : random_(seed) {}
   std::size_t operator()(std::size_t, std::size_t) {
-    return random_.below(static_cast<std::uint32_t>(nash_swarm::format_count));
+    return random_.below(std::uint32_t{nash_swarm::format_count});
   }
 
  private:
