@@ -7,7 +7,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
-#include <iterator>
 #include <limits>
 #include <memory>
 #include <string>
@@ -21,7 +20,6 @@
 
 using nash_swarm::ActivationBits;
 using nash_swarm::Activations;
-using nash_swarm::AlignedBuffer;
 using nash_swarm::InputBasis;
 using nash_swarm::InstructionSet;
 using nash_swarm::PackedMatrix;
@@ -113,24 +111,6 @@ void check_product(const PackedMatrix& matrix, const Expected& expected, std::si
     CHECK(bits_of(multiply(matrix, activations, serial, set)) == bits_of(y));
   }
 }
-
-/// Where a matrix of floats lies in memory.
-struct Layout {
-  std::size_t first;   ///< place of the first element
-  std::size_t stride;  ///< from one element of a row to the next one, or of a column
-  std::size_t gap;     ///< elements that lie between rows, or columns
-  bool transposed;     ///< columns one after the other
-
-  std::size_t elements(std::size_t rows, std::size_t columns) const {
-    return first + rows * columns * stride + (transposed ? columns : rows) * gap;
-  }
-  TensorView<float, 2> view(float* memory, std::size_t rows, std::size_t columns) const {
-    if (transposed) {
-      return {memory + first, {rows, columns}, {stride, rows * stride + gap}};
-    }
-    return {memory + first, {rows, columns}, {columns * stride + gap, stride}};
-  }
-};
 
 }  // namespace
 
@@ -312,54 +292,6 @@ TEST_CASE("matmul: 16-bit activations give the same bits with every set and numb
                                                     serial, ActivationBits::sixteen),
                                1, serial);
     CHECK(std::equal(first.begin(), first.end(), multiply(matrix, x, tokens, serial).begin()));
-  }
-}
-
-TEST_CASE("matmul: inputs, outputs and codes may lie at any address and stride") {
-  constexpr std::size_t tokens = 9;
-  constexpr Shape shape{33, 130};
-  const auto basis = support::make_basis(shape.in, 64, true);
-  const PackedMatrix aligned = support::any_matrix(shape.out, basis, support::AnyFormat(12), 12);
-  const Row x = random_inputs(tokens, shape.in, 15);
-  const auto expected = bits_of(multiply(aligned, x));
-  for (const std::size_t shift : {1u, 8u, 32u}) {  // bytes beyond a multiple of 64
-    CAPTURE(shift);
-    AlignedBuffer<std::byte> codes(shift + aligned.codes().size());
-    std::ranges::copy(aligned.codes(), codes.data() + shift);
-    const PackedMatrix matrix({.name = "shifted",
-                               .out_features = shape.out,
-                               .basis = basis,
-                               .codes = {codes.data() + shift, aligned.codes().size()},
-                               .row_scales = aligned.row_scales(),
-                               .run_table = aligned.run_table(),
-                               .storage = nullptr});
-    for (const Layout& layout : {Layout{1, 1, 0, false}, Layout{3, 1, 5, false},
-                                 Layout{5, 3, 1, false}, Layout{7, 2, 3, true}}) {
-      CAPTURE(layout.first);
-      AlignedBuffer<float> x_memory(layout.elements(tokens, shape.in));
-      const TensorView<float, 2> own_x = layout.view(x_memory.data(), tokens, shape.in);
-      for (std::size_t t = 0; t < tokens; ++t) {
-        for (std::size_t k = 0; k < shape.in; ++k) own_x(t, k) = x[t * shape.in + k];
-      }
-      const Activations activations =
-          quantize_activations(*basis, TensorView<const float, 2>(own_x), serial);
-      for (const auto set : support::supported_instruction_sets()) {
-        CAPTURE(static_cast<int>(set));
-        AlignedBuffer<float> y_memory(layout.elements(tokens, shape.out));
-        std::ranges::fill(y_memory, -7.0f);
-        const TensorView<float, 2> own_y = layout.view(y_memory.data(), tokens, shape.out);
-        nash_swarm::matmul(matrix, activations, own_y, serial, set);
-        Row y;
-        for (std::size_t t = 0; t < tokens; ++t) {
-          for (std::size_t row = 0; row < shape.out; ++row) {
-            y.push_back(own_y(t, row));
-            own_y(t, row) = -7.0f;
-          }
-        }
-        CHECK(bits_of(y) == expected);
-        CHECK(std::ranges::count(y_memory, -7.0f) == std::ssize(y_memory));  // nothing beside y
-      }
-    }
   }
 }
 
