@@ -2,11 +2,9 @@
 
 #include <doctest/doctest.h>
 
-#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <limits>
 #include <memory>
 #include <string>
@@ -167,39 +165,6 @@ TEST_CASE("matmul: cells of mixed formats equal the reference for any number of 
   }
 }
 
-TEST_CASE("matmul: any number of threads gives the same bits") {
-  const auto basis = support::make_basis(130, 64, true);
-  const PackedMatrix matrix = support::mixed_matrix(300, basis, 5);
-  const Row x = random_inputs(33, 130, 3);
-  const std::vector<std::uint32_t> expected = bits_of(multiply(matrix, x));
-  for (const std::size_t threads : {1u, 2u, 3u}) {
-    ThreadPool pool(threads);
-    for (int round = 0; round < 5; ++round) {
-      CHECK(bits_of(multiply(matrix, rows_of(x, 130), 33, pool)) == expected);
-    }
-  }
-}
-
-TEST_CASE("matmul: short products are one task, longer ones tasks of 64 outputs") {
-  struct CountingExecutor {
-    std::vector<std::size_t> tasks = {};
-    void run(std::size_t count, const std::function<void(std::size_t)>& body) {
-      tasks.push_back(count);
-      for (std::size_t task = 0; task < count; ++task) body(task);
-    }
-  };
-  const PackedMatrix matrix = support::mixed_matrix(300, support::make_basis(130, 64, true), 5);
-  for (const std::size_t tokens : {1u, 33u}) {
-    const Activations x =
-        quantize_activations(matrix.basis(), rows_of(random_inputs(tokens, 130, 3), 130), serial);
-    CountingExecutor executor;
-    Row y(tokens * 300);
-    matmul(matrix, x, TensorView<float, 2>{y.data(), {tokens, 300}}, executor);
-    CHECK(executor.tasks == std::vector<std::size_t>{tokens == 1 ? 1u : 5u});
-    CHECK(bits_of(y) == bits_of(multiply(matrix, x, tokens, serial)));
-  }
-}
-
 TEST_CASE("matmul: a token's outputs do not depend on the tokens beside it") {
   const auto basis = support::make_basis(200, 256, false);
   const PackedMatrix matrix = support::mixed_matrix(300, basis, 8);
@@ -270,29 +235,6 @@ TEST_CASE("matmul: 8-bit activations lose less than a hundredth, those of 16 bit
   };
   CHECK(loss(ActivationBits::eight) < 0.01);
   CHECK(loss(ActivationBits::eight) > 200 * loss(ActivationBits::sixteen));
-}
-
-TEST_CASE("matmul: 16-bit activations give the same bits with every set and number of threads") {
-  const auto basis = support::make_basis(130, 64, true);
-  const PackedMatrix matrix = support::mixed_matrix(300, basis, 5);
-  for (const std::size_t tokens : {1u, 31u, 33u, 65u}) {
-    const Activations x = quantize_activations(*basis, rows_of(random_inputs(tokens, 130, 3), 130),
-                                               serial, ActivationBits::sixteen);
-    const std::vector<std::uint32_t> expected = bits_of(multiply(matrix, x, tokens, serial));
-    ThreadPool pool(3);
-    CHECK(bits_of(multiply(matrix, x, tokens, pool)) == expected);
-    for (const auto set : support::supported_instruction_sets()) {
-      Row y(tokens * 300);
-      matmul(matrix, x, TensorView<float, 2>{y.data(), {tokens, 300}}, serial, set);
-      CHECK(bits_of(y) == expected);
-    }
-    // A token's outputs do not depend on the tokens beside it.
-    const Row first = multiply(matrix,
-                               quantize_activations(*basis, rows_of(random_inputs(1, 130, 3), 130),
-                                                    serial, ActivationBits::sixteen),
-                               1, serial);
-    CHECK(std::equal(first.begin(), first.end(), multiply(matrix, x, tokens, serial).begin()));
-  }
 }
 
 TEST_CASE("matmul: zero and denormal tokens give zero") {
