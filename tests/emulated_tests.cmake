@@ -33,22 +33,23 @@ function(nash_swarm_add_emulated_test name cpu)
                                                      LABELS emulated TIMEOUT 900)
 endfunction()
 
-# Two files of a program that are compiled for different machines. The linker keeps the first copy
-# of what both of them define, so the order of the files matters if anything does.
-foreach(machine x86-64 haswell)
+# Files of a program that are compiled for different machines. The linker keeps the first copy of
+# what several of them define, so the order of the files matters if anything does. What is compiled
+# for AVX-512 is not called, since it cannot be emulated: it must not be what the others call.
+foreach(machine x86-64 haswell icelake-server)
   add_library(emulated_${machine} OBJECT emulated/multiply.cpp)
   target_link_libraries(emulated_${machine} PRIVATE nash_swarm::matmul nash_swarm_warnings)
   # -O1 keeps more functions apart, for the linker to choose among.
   target_compile_options(emulated_${machine} PRIVATE -O1 -march=${machine})
+  list(APPEND oldest_first $<TARGET_OBJECTS:emulated_${machine}>)
+  list(PREPEND newest_first $<TARGET_OBJECTS:emulated_${machine}>)
 endforeach()
-set(baseline_first $<TARGET_OBJECTS:emulated_x86-64> $<TARGET_OBJECTS:emulated_haswell>)
-set(haswell_first $<TARGET_OBJECTS:emulated_haswell> $<TARGET_OBJECTS:emulated_x86-64>)
 add_library(emulated_main OBJECT emulated/main.cpp)
 target_link_libraries(
   emulated_main PRIVATE nash_swarm::matmul nash_swarm_warnings doctest::doctest)
 target_include_directories(emulated_main PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
 target_compile_definitions(emulated_main PRIVATE DOCTEST_CONFIG_DISABLE)
-foreach(order baseline_first haswell_first)
+foreach(order oldest_first newest_first)
   add_executable(emulated_${order} ${${order}} $<TARGET_OBJECTS:emulated_main>)
   target_link_libraries(emulated_${order} PRIVATE nash_swarm::matmul)
   set(program $<TARGET_FILE:emulated_${order}>)
@@ -63,12 +64,16 @@ foreach(order baseline_first haswell_first)
                "NASH_SWARM_INSTRUCTION_SET: this machine has no \"avx2\"\\$<SEMICOLON> use portable")
 endforeach()
 
-# What both files define and share.
-add_test(
-  NAME emulated.shared_functions
-  COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/emulated/shared_functions.sh ${CMAKE_NM} ${CMAKE_OBJDUMP}
-          target_avx2 $<TARGET_OBJECTS:emulated_haswell>)
-set_tests_properties(emulated.shared_functions PROPERTIES LABELS emulated TIMEOUT 900)
+# What these files define and share.
+foreach(pair avx2:haswell avx512vbmi:icelake-server)
+  string(REGEX MATCH "(.*):(.*)" pair ${pair})
+  add_test(
+    NAME emulated.shared_functions.${CMAKE_MATCH_1}
+    COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/emulated/shared_functions.sh ${CMAKE_NM} ${CMAKE_OBJDUMP}
+            target_${CMAKE_MATCH_1} $<TARGET_OBJECTS:emulated_${CMAKE_MATCH_2}>)
+  set_tests_properties(
+    emulated.shared_functions.${CMAKE_MATCH_1} PROPERTIES LABELS emulated TIMEOUT 900)
+endforeach()
 
 # The tests of the kernels.
 foreach(cpu Nehalem Haswell)

@@ -5,7 +5,9 @@
 #include <utility>
 #include <vector>
 
-#if defined(__AVX2__)
+#if defined(__AVX512F__)
+#define MULTIPLY multiply_icelake
+#elif defined(__AVX2__)
 #define MULTIPLY multiply_haswell
 #else
 #define MULTIPLY multiply_baseline

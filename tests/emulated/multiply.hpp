@@ -4,8 +4,8 @@
 
 #include <nash_swarm/matmul.hpp>
 
-/// What a host's file does with the library. The file is compiled twice, for the oldest x86-64 and
-/// for Haswell, as a host does that chooses among its own kernels at run time.
+/// What a host's file does with the library. The file is compiled for the oldest x86-64, for
+/// Haswell and for Ice Lake, as a host does that chooses among its own kernels at run time.
 using Multiply = nash_swarm::InstructionSet (*)(const nash_swarm::PackedMatrix& matrix,
                                                 const float* x, float* y, std::size_t tokens,
                                                 nash_swarm::ThreadPool& pool);
@@ -19,5 +19,8 @@ nash_swarm::InstructionSet multiply_baseline(const nash_swarm::PackedMatrix& mat
                                              float* y, std::size_t tokens,
                                              nash_swarm::ThreadPool& pool);
 nash_swarm::InstructionSet multiply_haswell(const nash_swarm::PackedMatrix& matrix, const float* x,
+                                            float* y, std::size_t tokens,
+                                            nash_swarm::ThreadPool& pool);
+nash_swarm::InstructionSet multiply_icelake(const nash_swarm::PackedMatrix& matrix, const float* x,
                                             float* y, std::size_t tokens,
                                             nash_swarm::ThreadPool& pool);
