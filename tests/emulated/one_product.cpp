@@ -1,23 +1,22 @@
 // one_product <format> <instruction set> <channels>: multiplies one panel with one token.
+// one_product formats: lists those that take bytes.
 #include <cstddef>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
-#include <memory>
+#include <string>
 #include <string_view>
 
 #include <nash_swarm/matmul.hpp>
 
+#include "support/one_panel.hpp"
 #include "support/products.hpp"
-#include "support/random_matrix.hpp"
 #include "support/serial.hpp"
 
 namespace {
 
 void multiply(std::string_view format, std::string_view set, std::size_t channels) {
-  const auto matrix = support::any_matrix(
-      nash_swarm::panel_rows, std::make_shared<nash_swarm::InputBasis>("x", channels, 256, 1),
-      [&](auto, auto) { return nash_swarm::format_index(format); }, 1);
+  const auto matrix = support::one_panel(format, channels);
   const auto inputs = support::random_inputs(1, channels, 2);
   float outputs[nash_swarm::panel_rows];
   nash_swarm::matmul(matrix,
@@ -27,9 +26,19 @@ void multiply(std::string_view format, std::string_view set, std::size_t channel
                      support::serial, *nash_swarm::instruction_set_named(set));
 }
 
+void list_formats() {
+  for (const nash_swarm::Format& format : nash_swarm::format_table) {
+    if (format.block_bytes > 0) std::puts(std::string(format.name).c_str());
+  }
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
+  if (argc == 2 && argv[1] == std::string_view("formats")) {
+    list_formats();
+    return 0;
+  }
   if (argc != 4) return 2;
   try {
     multiply(argv[1], argv[2], std::strtoul(argv[3], nullptr, 10));
