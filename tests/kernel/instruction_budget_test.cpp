@@ -32,7 +32,8 @@ struct Instructions {
   double single = in_pairs;
 };
 
-/// All told: what a panel of 256 channels takes more than a pruned one. As counted with g++ 12.
+/// All told: what a panel of 256 channels takes more than a pruned one. As counted with g++ 12. (On
+/// ARM: tests/emulated/arm_budgets.sh.)
 struct Budget {
   std::string_view format;
   Instructions avx2;
