@@ -39,6 +39,46 @@ TEST_CASE("decode_row: gives the weights in the order of the input") {
   }
 }
 
+namespace {
+
+/// A row by way of whole decoded blocks and a whole row of the basis.
+Row row_of_blocks(const PackedMatrix& matrix, std::size_t row) {
+  const float scale = to_float(matrix.row_scales()[row]);
+  const std::size_t panel = row / nash_swarm::panel_rows;
+  const std::byte* codes = matrix.panel_codes(panel);
+  Row values;
+  for (const nash_swarm::FormatId id : matrix.cells().panel(panel)) {
+    const nash_swarm::Format& format = nash_swarm::format_table[nash_swarm::format_index(id)];
+    nash_swarm::BlockValues block;
+    format.decode(codes, block);
+    codes += format.block_bytes;
+    for (const int integer : block.at[row % nash_swarm::panel_rows]) {
+      values.push_back(scale * (format.unit * static_cast<float>(integer)));
+    }
+  }
+  Row weights(matrix.in_features());
+  nash_swarm::from_basis(matrix.basis(), values.data(), weights.data());
+  return weights;
+}
+
+}  // namespace
+
+TEST_CASE("decode_row: the same bits as whole panels give, of every format") {
+  for (const Shape& shape : odd_shapes) {
+    for_each_basis(shape.in, [&](const auto& basis) {
+      const PackedMatrix matrix =
+          support::any_matrix(shape.out, basis, support::AnyFormat(shape.out), 3 * shape.in);
+      Row found(shape.in);
+      int wrong = 0;
+      for (std::size_t row = 0; row < shape.out; ++row) {
+        decode_row(matrix, row, TensorView<float, 1>{found.data(), {shape.in}});
+        wrong += support::bits_of(found) == support::bits_of(row_of_blocks(matrix, row)) ? 0 : 1;
+      }
+      CHECK(wrong == 0);
+    });
+  }
+}
+
 TEST_CASE("decode_row: rows in another order are found") {
   for (const std::size_t out : {17u, 33u, 100u}) {
     const PackedMatrix matrix = support::mixed_matrix(out, support::make_basis(70, 128, true), out);

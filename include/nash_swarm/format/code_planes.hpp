@@ -21,18 +21,12 @@ inline constexpr std::size_t block_vectors = block_weights / vector_bytes;
 
 inline namespace NASH_SWARM_TARGET {
 
+/// What a plane has of one of 8 codes that lie in the same byte of 8 vectors.
+/// @param byte that of the first vector
 template <unsigned Bits>
-void unpack_plane(const std::uint8_t* plane, unsigned place,
-                  std::uint8_t (&codes)[block_vectors][vector_bytes]) noexcept {
-  constexpr unsigned mask = (1u << Bits) - 1u;
-  for (std::size_t v = 0; v < block_vectors; ++v) {
-    const std::uint8_t* packed = plane + v * Bits / 8 * vector_bytes;
-    const unsigned shift = static_cast<unsigned>(v * Bits % 8);
-    for (std::size_t i = 0; i < vector_bytes; ++i) {
-      codes[v][i] =
-          static_cast<std::uint8_t>(codes[v][i] | (((packed[i] >> shift) & mask) << place));
-    }
-  }
+unsigned plane_bits(const std::byte* byte, std::size_t vector) noexcept {
+  const auto codes = std::to_integer<unsigned>(byte[vector * Bits / 8 * vector_bytes]);
+  return (codes >> (vector * Bits % 8)) & ((1u << Bits) - 1u);
 }
 
 template <unsigned Bits>
@@ -63,22 +57,23 @@ constexpr std::size_t plane_block_bytes(unsigned bits) noexcept {
   return block_weights / 8 * bits;
 }
 
-/// Codes of one block from its 128·Bits bytes.
+/// Codes of a row of a block from the 128·Bits bytes of the block.
+/// @param codes receives 64
 template <unsigned Bits>
-void unpack_codes(const std::byte* bytes, BlockCodes& codes) noexcept {
+void unpack_row(const std::byte* bytes, std::size_t row, std::uint16_t* codes) noexcept {
   static_assert(Bits >= 1 && Bits <= 8 && Bits != 7, "7 bits would need three planes");
   constexpr unsigned low = low_plane_bits(Bits);
-  const auto* planes = reinterpret_cast<const std::uint8_t*>(bytes);
-  std::uint8_t vectors[detail::block_vectors][detail::vector_bytes] = {};
-  detail::unpack_plane<low>(planes, 0, vectors);
-  if constexpr (Bits > low) {
-    detail::unpack_plane<Bits - low>(planes + plane_block_bytes(low), low, vectors);
-  }
-  for (std::size_t v = 0; v < detail::block_vectors; ++v) {
-    for (std::size_t row = 0; row < panel_rows; ++row) {
-      for (std::size_t byte = 0; byte < 4; ++byte) {
-        codes.at[row][lane_channel(v, byte)] = vectors[v][4 * row + byte];
+  constexpr unsigned high = Bits - low;
+  for (std::size_t first = 0; first < block_channels; first += 8) {  // see lane_channel
+    const std::size_t half = first / 32 * detail::vector_bytes;
+    const std::byte* lane = bytes + 4 * row + first % 32 / 8;
+#pragma GCC unroll 8
+    for (std::size_t i = 0; i < 8; ++i) {
+      unsigned code = detail::plane_bits<low>(lane + half * low, i);
+      if constexpr (high != 0) {
+        code |= detail::plane_bits<high>(lane + plane_block_bytes(low) + half * high, i) << low;
       }
+      codes[first + i] = static_cast<std::uint16_t>(code);
     }
   }
 }

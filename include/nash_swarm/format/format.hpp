@@ -21,9 +21,10 @@ enum class FormatId : std::uint8_t {};
 /// - `gaussian_noise`: mean squared error of rounding Gaussian weights of standard deviation 1;
 /// what
 ///   a plan expects before anything is rounded.
+/// - `decode_rows(bytes, first, count, values)`: integers of some rows of a block.
 template <class F>
-concept FormatFigures = requires(std::byte* target, const BlockCodes& codes,
-                                 const std::byte* bytes, BlockValues& values) {
+concept FormatFigures = requires(std::byte* target, const BlockCodes& codes, const std::byte* bytes,
+                                 std::size_t row, RowValues* values) {
   { F::id } -> std::convertible_to<FormatId>;
   { F::name } -> std::convertible_to<std::string_view>;
   { F::block_bytes } -> std::convertible_to<std::size_t>;
@@ -31,7 +32,7 @@ concept FormatFigures = requires(std::byte* target, const BlockCodes& codes,
   { F::gaussian_noise } -> std::convertible_to<double>;
   { F::encode(codes, target) }
   noexcept;
-  { F::decode(bytes, values) }
+  { F::decode_rows(bytes, row, row, values) }
   noexcept;
 };
 
@@ -63,5 +64,14 @@ concept WindowFormat = FormatFigures<F> && requires(std::uint16_t window) {
 
 template <class F>
 concept BlockFormat = ScalarFormat<F> || WindowFormat<F>;
+
+inline namespace NASH_SWARM_TARGET {
+
+template <FormatFigures F>
+void decode_block(const std::byte* bytes, BlockValues& values) noexcept {
+  F::decode_rows(bytes, 0, panel_rows, values.at);
+}
+
+}  // namespace NASH_SWARM_TARGET
 
 }  // namespace nash_swarm

@@ -51,6 +51,7 @@ struct Format {
   WindowFamily family;  ///< none for scalar formats
   unsigned twice_bits;  ///< of window codes: twice the bits that a weight adds
   void (*decode)(const std::byte*, BlockValues&) noexcept;
+  void (*decode_rows)(const std::byte*, std::size_t first, std::size_t count, RowValues*) noexcept;
   void (*encode)(const BlockCodes&, std::byte*) noexcept;
 
   NASH_SWARM_KEYED constexpr double bits_per_weight() const noexcept {
@@ -69,8 +70,8 @@ struct FormatTable {
       family = F::family;
       twice_bits = F::twice_bits;
     }
-    return {F::id,  F::name,    F::block_bytes, F::unit,   F::gaussian_noise,
-            family, twice_bits, &F::decode,     &F::encode};
+    return {F::id,  F::name,    F::block_bytes,   F::unit,         F::gaussian_noise,
+            family, twice_bits, &decode_block<F>, &F::decode_rows, &F::encode};
   }
 };
 }  // namespace NASH_SWARM_TARGET

@@ -105,28 +105,29 @@ struct HashCode {
     }
   }
 
-  static void decode(const std::byte* bytes, BlockValues& values) noexcept {
-    BlockCodes codes;
-    for (std::size_t row = 0; row < panel_rows; ++row) {
-      for (std::size_t half = 0; half < 2; ++half) {
-        std::uint32_t buffer = 0;
-        unsigned ahead = 0;  // bits of the buffer that are still to be read
-        const std::byte* place = bytes + 4 * row + 2 * half;
-        for (std::size_t step = 0; step < half_channels; ++step) {
-          const unsigned bits = stream_bits(TwiceBits, step);
-          if (ahead < bits) {
-            buffer = (buffer << word_bits) | std::to_integer<std::uint32_t>(place[0]) |
-                     (std::to_integer<std::uint32_t>(place[1]) << 8);
-            ahead += word_bits;
-            place += 64;
-          }
-          ahead -= bits;
-          codes.at[row][channel(half, step)] =
-              static_cast<std::uint16_t>((buffer >> ahead) & ((1u << bits) - 1u));
+  static void unpack_row(const std::byte* bytes, std::size_t row, std::uint16_t* codes) noexcept {
+    for (std::size_t half = 0; half < 2; ++half) {
+      std::uint32_t buffer = 0;
+      unsigned ahead = 0;  // bits of the buffer that are still to be read
+      const std::byte* place = bytes + 4 * row + 2 * half;
+      for (std::size_t step = 0; step < half_channels; ++step) {
+        const unsigned bits = stream_bits(TwiceBits, step);
+        if (ahead < bits) {
+          buffer = (buffer << word_bits) | std::to_integer<std::uint32_t>(place[0]) |
+                   (std::to_integer<std::uint32_t>(place[1]) << 8);
+          ahead += word_bits;
+          place += 64;
         }
+        ahead -= bits;
+        codes[channel(half, step)] =
+            static_cast<std::uint16_t>((buffer >> ahead) & ((1u << bits) - 1u));
       }
     }
-    windows_to_values<HashCode>(codes, values);
+  }
+
+  static void decode_rows(const std::byte* bytes, std::size_t first, std::size_t count,
+                          RowValues* values) noexcept {
+    decode_windows<HashCode>(bytes, first, count, values);
   }
 
  private:

@@ -222,6 +222,28 @@ inline void to_basis_unscaled(const InputBasis& basis, const float* source, std:
   }
 }
 
+/// Maps a block of `scale_block()` channels of one row back from the basis; see `from_basis`.
+/// @param values scale_block values in the basis; used as scratch
+/// @param target the whole row
+inline void block_from_basis(const InputBasis& basis, std::size_t block, float* values,
+                             float* target, std::size_t stride,
+                             const detail::Rotation& rotation) noexcept {
+  const std::size_t size = basis.scale_block();
+  const std::size_t first = block * size;
+  const std::size_t wanted = detail::smaller(size, basis.in_features() - first);
+  if (basis.rotation_block() != 0) {
+    rotation.rotate_back(values, basis.signs().data() + first, basis.rotation_scale(), size);
+  }
+  if (!basis.permutation().empty()) {
+    const std::uint32_t* channels = basis.permutation().data() + first;
+    for (std::size_t j = 0; j < wanted; ++j) target[channels[j] * stride] = values[j];
+  } else if (stride == 1) {
+    std::memmove(target + first, values, wanted * sizeof(float));
+  } else {
+    for (std::size_t j = 0; j < wanted; ++j) target[(first + j) * stride] = values[j];
+  }
+}
+
 /// Maps a row back from the basis; the inverse of `to_basis_unscaled` times `rotation_scale()`.
 /// Every instruction set gives the same bits.
 /// @param values padded_features values in the basis; used as scratch
@@ -229,17 +251,10 @@ inline void to_basis_unscaled(const InputBasis& basis, const float* source, std:
 /// @param set one that this machine has
 inline void from_basis(const InputBasis& basis, float* values, float* target,
                        InstructionSet set = default_instruction_set()) noexcept {
-  const std::size_t n = basis.in_features();
-  if (const std::size_t size = basis.rotation_block(); size != 0) {
-    const detail::Rotation& rotation = detail::rotation_for(set);
-    for (std::size_t j = 0; j < basis.padded_features(); j += size) {
-      rotation.rotate_back(values + j, basis.signs().data() + j, basis.rotation_scale(), size);
-    }
-  }
-  if (basis.permutation().empty()) {
-    std::memmove(target, values, n * sizeof(float));
-  } else {
-    for (std::size_t j = 0; j < n; ++j) target[basis.permutation()[j]] = values[j];
+  const detail::Rotation& rotation = detail::rotation_for(set);
+  const std::size_t size = basis.scale_block();
+  for (std::size_t block = 0; block * size < basis.padded_features(); ++block) {
+    block_from_basis(basis, block, values + block * size, target, 1, rotation);
   }
 }
 

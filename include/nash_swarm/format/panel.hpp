@@ -19,9 +19,12 @@ inline constexpr std::size_t panel_rows = 16;
 inline constexpr std::size_t block_channels = 64;
 inline constexpr std::size_t block_weights = panel_rows * block_channels;
 
+/// Decoded integer values of a row of a block.
+using RowValues = std::int16_t[block_channels];
+
 /// Decoded integer values of one block, row by row.
 struct BlockValues {
-  alignas(64) std::int16_t at[panel_rows][block_channels];
+  alignas(64) RowValues at[panel_rows];
 };
 
 /// Codes of one block, row by row, before packing.

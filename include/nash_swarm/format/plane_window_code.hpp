@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
 #include <nash_swarm/format/code_planes.hpp>
 #include <nash_swarm/format/window_code.hpp>
@@ -20,10 +21,13 @@ struct PlaneWindowCode {
     pack_codes<Bits>(codes, bytes);
   }
 
-  static void decode(const std::byte* bytes, BlockValues& values) noexcept {
-    BlockCodes codes;
-    unpack_codes<Bits>(bytes, codes);
-    windows_to_values<Code>(codes, values);
+  static void unpack_row(const std::byte* bytes, std::size_t row, std::uint16_t* codes) noexcept {
+    nash_swarm::unpack_row<Bits>(bytes, row, codes);
+  }
+
+  static void decode_rows(const std::byte* bytes, std::size_t first, std::size_t count,
+                          RowValues* values) noexcept {
+    decode_windows<Code>(bytes, first, count, values);
   }
 };
 

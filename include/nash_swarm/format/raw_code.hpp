@@ -48,13 +48,14 @@ struct RawCode {
     }
   }
 
-  static void decode(const std::byte* bytes, BlockValues& values) noexcept {
-    for (std::size_t row = 0; row < panel_rows; ++row) {
+  static void decode_rows(const std::byte* bytes, std::size_t first, std::size_t count,
+                          RowValues* values) noexcept {
+    for (std::size_t i = 0; i < count; ++i) {
       for (std::size_t k = 0; k < block_channels; ++k) {
-        const std::byte* place = bytes + position(row, k);
+        const std::byte* place = bytes + position(first + i, k);
         const unsigned bits =
             std::to_integer<unsigned>(place[0]) | (std::to_integer<unsigned>(place[1]) << 8);
-        values.at[row][k] = static_cast<std::int16_t>(static_cast<std::uint16_t>(bits));
+        values[i][k] = static_cast<std::int16_t>(static_cast<std::uint16_t>(bits));
       }
     }
   }
@@ -76,8 +77,9 @@ struct PrunedCode {
   static constexpr std::int16_t value(std::uint16_t) noexcept { return 0; }
   static std::uint16_t nearest(float) noexcept { return 0; }
   static void encode(const BlockCodes&, std::byte*) noexcept {}
-  static void decode(const std::byte*, BlockValues& values) noexcept {
-    std::memset(&values, 0, sizeof(values));
+  static void decode_rows(const std::byte*, std::size_t, std::size_t count,
+                          RowValues* values) noexcept {
+    std::memset(values, 0, count * sizeof *values);
   }
 };
 

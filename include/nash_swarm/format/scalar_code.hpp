@@ -66,13 +66,12 @@ struct ScalarCode {
     pack_codes<Bits>(codes, bytes);
   }
 
-  static void decode(const std::byte* bytes, BlockValues& values) noexcept {
-    BlockCodes codes;
-    unpack_codes<Bits>(bytes, codes);
-    for (std::size_t row = 0; row < panel_rows; ++row) {
-      for (std::size_t k = 0; k < block_channels; ++k) {
-        values.at[row][k] = value(codes.at[row][k]);
-      }
+  static void decode_rows(const std::byte* bytes, std::size_t first, std::size_t count,
+                          RowValues* values) noexcept {
+    for (std::size_t i = 0; i < count; ++i) {
+      std::uint16_t codes[block_channels];
+      unpack_row<Bits>(bytes, first + i, codes);
+      for (std::size_t k = 0; k < block_channels; ++k) values[i][k] = value(codes[k]);
     }
   }
 };

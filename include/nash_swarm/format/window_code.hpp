@@ -32,23 +32,31 @@ constexpr unsigned stream_bits(unsigned twice_bits, std::size_t channel) noexcep
   return (twice_bits + static_cast<unsigned>(channel % 2)) / 2;
 }
 
-/// Values of a block from the codes of its weights.
-/// @tparam Code has `value(window)`, `window_bits` and `twice_bits`
+/// Values of some rows of a block; the windows of the first begin with the codes of the rows above.
+/// @tparam Code has `unpack_row(bytes, row, codes)`, `value(window)`, `window_bits` and
+/// `twice_bits`
 template <class Code>
-void windows_to_values(const BlockCodes& codes, BlockValues& values) noexcept {
+void decode_windows(const std::byte* bytes, std::size_t first, std::size_t count,
+                    RowValues* values) noexcept {
   constexpr std::uint32_t mask = (1u << Code::window_bits) - 1u;
-  for (std::size_t first = 0; first < block_channels; first += tile_channels) {
+  constexpr unsigned row_bits = Code::twice_bits * tile_channels / 2;
+  constexpr std::size_t above = (Code::window_bits + row_bits - 1) / row_bits;
+  std::uint16_t codes[above + panel_rows][block_channels];
+  for (std::size_t i = 0; i < above + count; ++i) {
+    Code::unpack_row(bytes, (first + panel_rows - above + i) % panel_rows, codes[i]);
+  }
+  for (std::size_t tile = 0; tile < block_channels; tile += tile_channels) {
     std::uint32_t window = 0;
-    const auto push = [&](std::size_t row, std::size_t k) {
-      window = (window << stream_bits(Code::twice_bits, k)) | codes.at[row][first + k];
+    const auto push = [&](std::size_t i, std::size_t k) {
+      window = (window << stream_bits(Code::twice_bits, k)) | codes[i][k];
     };
-    for (std::size_t row = panel_rows - 2; row < panel_rows; ++row) {  // 16 bits or more
-      for (std::size_t k = 0; k < tile_channels; ++k) push(row, k);
+    for (std::size_t i = 0; i < above; ++i) {
+      for (std::size_t k = tile; k < tile + tile_channels; ++k) push(i, k);
     }
-    for (std::size_t row = 0; row < panel_rows; ++row) {
-      for (std::size_t k = 0; k < tile_channels; ++k) {
-        push(row, k);
-        values.at[row][first + k] = Code::value(static_cast<std::uint16_t>(window & mask));
+    for (std::size_t i = 0; i < count; ++i) {
+      for (std::size_t k = tile; k < tile + tile_channels; ++k) {
+        push(above + i, k);
+        values[i][k] = Code::value(static_cast<std::uint16_t>(window & mask));
       }
     }
   }

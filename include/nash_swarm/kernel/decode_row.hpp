@@ -2,9 +2,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 
-#include <nash_swarm/core/aligned_buffer.hpp>
 #include <nash_swarm/core/error.hpp>
 #include <nash_swarm/core/instruction_set.hpp>
 #include <nash_swarm/core/tensor_view.hpp>
@@ -16,30 +16,34 @@ namespace detail {
 inline namespace NASH_SWARM_TARGET {
 
 /// Decodes rows of one panel, back in the order and basis of the input.
-/// @param first_row position of the first of them in the row order
-/// @param values scratch [rows, padded_features]
-/// @param weights receives [rows, in_features]
-inline void decode_rows(const PackedMatrix& matrix, std::size_t first_row, std::size_t rows,
-                        float* values, float* weights, InstructionSet set) noexcept {
-  const std::size_t channels = matrix.basis().padded_features();
-  const std::size_t panel = first_row / panel_rows;
-  const std::byte* codes = matrix.panel_codes(panel);
+/// @param first position of the first of them in the row order
+/// @param weights [rows, in]
+inline void decode_rows(const PackedMatrix& matrix, std::size_t first, TensorView<float, 2> weights,
+                        InstructionSet set) noexcept {
+  const InputBasis& basis = matrix.basis();
+  const Rotation rotation = rotation_for(set);
+  const std::size_t rows = weights.extent(0);
+  const std::size_t blocks_per_turn = basis.scale_block() / block_channels;
+  const std::span<const FormatId> formats = matrix.cells().panel(first / panel_rows);
+  const std::byte* codes = matrix.panel_codes(first / panel_rows);
   BlockValues block;
-  for (std::size_t b = 0; b < matrix.cells().blocks(); ++b) {
-    const Format& format = format_table[format_index(matrix.cells()(panel, b))];
-    format.decode(codes, block);
+  alignas(64) float values[panel_rows][InputBasis::most_scale_block];
+  for (std::size_t b = 0; b < formats.size(); ++b) {
+    const Format& format = format_table[format_index(formats[b])];
+    format.decode_rows(codes, first % panel_rows, rows, block.at);
     codes += format.block_bytes;
+    const bool turns = (b + 1) % blocks_per_turn == 0;
     for (std::size_t r = 0; r < rows; ++r) {
-      const float scale = to_float(matrix.row_scales()[first_row + r]);
-      const std::int16_t* integers = block.at[(first_row + r) % panel_rows];
-      float* target = values + r * channels + b * block_channels;
+      const float scale = to_float(matrix.row_scales()[first + r]);
+      float* target = values[r] + b % blocks_per_turn * block_channels;
       for (std::size_t k = 0; k < block_channels; ++k) {
-        target[k] = scale * (format.unit * static_cast<float>(integers[k]));
+        target[k] = scale * (format.unit * static_cast<float>(block.at[r][k]));
+      }
+      if (turns) {
+        block_from_basis(basis, b / blocks_per_turn, values[r], &weights(r, 0), weights.stride(1),
+                         rotation);
       }
     }
-  }
-  for (std::size_t r = 0; r < rows; ++r) {
-    from_basis(matrix.basis(), values + r * channels, weights + r * matrix.in_features(), set);
   }
 }
 
@@ -61,11 +65,8 @@ inline void decode_row(const PackedMatrix& matrix, std::size_t row, TensorView<f
                                            std::to_string(matrix.out_features()) + ", " +
                                            std::to_string(matrix.in_features()) + "]"));
   }
-  AlignedBuffer<float> values(matrix.basis().padded_features());
-  AlignedBuffer<float> decoded(matrix.in_features());
-  detail::decode_rows(matrix, matrix.row_order().position_of(row), 1, values.data(), decoded.data(),
-                      default_instruction_set());
-  for (std::size_t k = 0; k < decoded.size(); ++k) weights(k) = decoded[k];
+  const TensorView<float, 2> rows{weights.data(), {1, weights.extent(0)}, {0, weights.stride(0)}};
+  detail::decode_rows(matrix, matrix.row_order().position_of(row), rows, default_instruction_set());
 }
 
 }  // namespace NASH_SWARM_TARGET

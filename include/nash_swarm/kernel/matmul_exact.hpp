@@ -45,11 +45,11 @@ void matmul_exact(const PackedMatrix& matrix, TensorView<const float, 2> x, Tens
   executor.run((out + rows_per_task - 1) / rows_per_task, [&](std::size_t task) {
     const std::size_t first = task * rows_per_task;
     const std::size_t end = detail::smaller(out, first + rows_per_task);
-    AlignedBuffer<float> scratch(panel_rows * matrix.basis().padded_features());
     AlignedBuffer<float> weights((end - first) * in);
+    const TensorView<float, 2> decoded{weights.data(), {end - first, in}};
     for (std::size_t row = first; row < end; row += panel_rows) {
-      detail::decode_rows(matrix, row, detail::smaller(panel_rows, end - row), scratch.data(),
-                          weights.data() + (row - first) * in, set);
+      const std::size_t past = detail::smaller(end, row + panel_rows);
+      detail::decode_rows(matrix, row, decoded.slice(0, row - first, past - first), set);
     }
     AlignedBuffer<float> memory(matrix.row_order().natural() ? 0 : x.extent(0) * (end - first));
     const TensorView<float, 2> outputs =
@@ -59,8 +59,7 @@ void matmul_exact(const PackedMatrix& matrix, TensorView<const float, 2> x, Tens
     for (std::size_t t = 0; t < outputs.extent(0); ++t) {
       for (std::size_t row = 0; row < outputs.extent(1); ++row) outputs(t, row) = 0.0f;
     }
-    const TensorView<const float, 2> decoded{weights.data(), {end - first, in}};
-    add_product(x, decoded.transposed(), outputs, set);
+    add_product(x, TensorView<const float, 2>(decoded).transposed(), outputs, set);
     if (!matrix.row_order().natural()) {
       detail::place_outputs(matrix.row_order(), first, outputs, y);
     }
