@@ -103,8 +103,9 @@ void matmul(benchmark::State& state, const Work& work) {
 
   const auto own = [&] {
     const ns::PackedMatrix& matrix = packed.next();
-    ns::matmul(matrix, ns::quantize_activations(matrix.basis(), inputs, pool), outputs, pool,
-               work.set);
+    const ns::Activations activations =
+        ns::quantize_activations(matrix.basis(), inputs, pool, ns::ActivationBits::eight, work.set);
+    ns::matmul(matrix, activations, outputs, pool, work.set);
     benchmark::ClobberMemory();
   };
   const auto rival = [&](const bench::FloatProduct& product) {
