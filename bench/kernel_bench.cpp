@@ -3,14 +3,17 @@
 
 #include <benchmark/benchmark.h>
 
+#include <algorithm>
+#include <charconv>
 #include <cstddef>
 #include <cstdint>
-#include <cstdio>
 #include <memory>
+#include <optional>
 #include <random>
 #include <span>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -34,6 +37,9 @@ constexpr Shape shapes[] = {{4096, 4096}, {768, 768},   {3072, 768},
                             {768, 3072},  {50257, 768}, {1600, 6400}};
 constexpr std::size_t token_counts[] = {1, 2, 4, 8, 64, 256, 512};
 constexpr std::size_t thread_counts[] = {1, 2};
+
+/// What one streaming read reads.
+constexpr std::size_t slice_bytes = std::size_t{16} << 20;
 
 bench::Pages pages = bench::Pages::huge;
 
@@ -115,7 +121,6 @@ void matmul(benchmark::State& state, const Work& work) {
   const auto products = bench::float_products();
   const std::size_t own_repeats = bench::repeats_of(own);
   const std::size_t repeats = bench::repeats_of([&] { rival(products[0]); });
-  const std::size_t slice = std::size_t{16} << 20;
   std::size_t slice_turn = 0;
 
   bench::Times own_times;
@@ -126,9 +131,9 @@ void matmul(benchmark::State& state, const Work& work) {
     for (std::size_t i = 0; i < products.size(); ++i) {
       rival_times[i].add(repeats, [&] { rival(products[i]); });
     }
-    const std::size_t slices = floats.bytes().size() / slice;
+    const std::size_t slices = floats.bytes().size() / slice_bytes;
     read_times.add(1, [&] {
-      read_through(floats.bytes().subspan(slice_turn++ % slices * slice, slice), pool);
+      read_through(floats.bytes().subspan(slice_turn++ % slices * slice_bytes, slice_bytes), pool);
     });
   }
 
@@ -143,7 +148,7 @@ void matmul(benchmark::State& state, const Work& work) {
   state.counters["bytes_per_second"] = bytes / seconds;
   state.counters["ratio_float32"] = rival_times[best].median() / seconds;
   state.counters["bandwidth_share"] =
-      bytes / seconds * read_times.median() / static_cast<double>(slice);
+      bytes / seconds * read_times.median() / static_cast<double>(slice_bytes);
   state.counters["copies"] = static_cast<double>(packed.count());
   state.counters["float32_copies"] = static_cast<double>(floats.count());
   state.SetLabel(std::string(products[best].name));
@@ -244,29 +249,33 @@ void add_context() {
   add("rivals", bench::openblas_description() + "; " + bench::eigen_description());
 }
 
-/// Takes `--pages=huge` and `--pages=small` out of the arguments.
-bool take_pages(int& argc, char** argv) {
-  int kept = 1;
-  for (int i = 1; i < argc; ++i) {
-    const std::string_view argument = argv[i];
-    if (!argument.starts_with("--pages=")) {
-      argv[kept++] = argv[i];
-    } else if (argument == "--pages=huge" || argument == "--pages=small") {
-      pages = argument == "--pages=huge" ? bench::Pages::huge : bench::Pages::small;
-    } else {
-      std::fputs("--pages is huge or small\n", stderr);
-      return false;
-    }
+/// The bytes of so many MB, if the read of a slice fits into them.
+std::optional<std::size_t> megabytes(std::string_view text) {
+  std::size_t count = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), count);
+  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  if (count < slice_bytes >> 20 || count >> 32 != 0) return std::nullopt;
+  return count << 20;
+}
+
+/// Understands an option of this program's own.
+bool take_option(std::string_view argument) {
+  constexpr std::string_view working_set = "--working_set=";
+  if (argument == "--pages=huge" || argument == "--pages=small") {
+    pages = argument == "--pages=huge" ? bench::Pages::huge : bench::Pages::small;
+    return true;
   }
-  argc = kept;
-  return true;
+  if (!argument.starts_with(working_set)) return false;
+  const std::optional<std::size_t> bytes = megabytes(argument.substr(working_set.size()));
+  if (bytes) bench::set_working_set_bytes(*bytes);
+  return bytes.has_value();
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
   bench::use_widest_openblas_kernels(argv);
-  if (!take_pages(argc, argv)) return 2;
+  argc = static_cast<int>(std::remove_if(argv + 1, argv + argc, &take_option) - argv);
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
   for (const Shape& shape : shapes) {

@@ -11,6 +11,8 @@ namespace {
 
 constexpr std::size_t huge_page = std::size_t{2} << 20;
 
+std::size_t working_set = 0;
+
 }  // namespace
 
 RandomMemory::RandomMemory(std::size_t bytes, Pages pages)
@@ -36,6 +38,12 @@ std::size_t last_level_cache_bytes() {
   return std::size_t{32} << 20;
 }
 
-std::size_t working_set_bytes() { return 8 * last_level_cache_bytes(); }
+std::size_t working_set_bytes() {
+  return working_set > 0 ? working_set : 8 * last_level_cache_bytes();
+}
+
+void set_working_set_bytes(std::size_t bytes) {
+  working_set = bytes;
+}
 
 }  // namespace bench

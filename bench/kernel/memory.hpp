@@ -26,7 +26,9 @@ class RandomMemory {
 /// As the system tells it, or 32 MB.
 std::size_t last_level_cache_bytes();
 
-/// What has to be read in turn so that hardly anything is still cached: 8 times the last cache.
+/// What has to be read in turn so that hardly anything is still cached: 8 times the last cache, or
+/// what it is set to.
 std::size_t working_set_bytes();
+void set_working_set_bytes(std::size_t bytes);
 
 }  // namespace bench
