@@ -129,9 +129,14 @@ TEST_CASE("activation: codes lie by lanes, 16 rows side by side, and by pairs of
       const auto group = x.group(t);
       wrong += group.rows == std::min<std::size_t>(16, tokens - t / 16 * 16) ? 0 : 1;
       wrong += (group.pairs != nullptr) == (group.rows == 1) ? 0 : 1;
-      wrong += group.block_sums[1 * group.rows + t % 16] == x.block_sum(t, 1) ? 0 : 1;
       wrong += group.scales[1 * group.rows + t % 16] == x.scale(t, 1) ? 0 : 1;
+      const auto sum_before = [&](std::size_t block) {
+        return static_cast<std::int32_t>(group.sums_before[block * group.rows + t % 16]);
+      };
       int sum = 0;
+      for (std::size_t k = 0; k < 64; ++k) sum += x.code(t, k);
+      wrong += sum_before(0) == 0 && sum_before(1) == sum ? 0 : 1;
+      sum = 0;
       for (std::size_t k = 64; k < 128; ++k) {
         const float exact = inputs[t * 256 + k] / x.scale(t, 1);
         const int code = x.code(t, k);
@@ -143,7 +148,7 @@ TEST_CASE("activation: codes lie by lanes, 16 rows side by side, and by pairs of
           wrong += group.pairs[k / 16 * 32 + k % 8 * 4 + k / 8 % 2 * 2 + copy] == code ? 0 : 1;
         }
       }
-      wrong += x.block_sum(t, 1) == sum ? 0 : 1;
+      wrong += x.block_sum(t, 1) == sum && sum_before(2) == sum_before(1) + sum ? 0 : 1;
     }
     CHECK(wrong == 0);
   }
@@ -342,22 +347,22 @@ TEST_CASE("activation: sizes that overflow are refused") {
   const std::size_t most = ~std::size_t{0} / 3 / 128;
   CHECK_THROWS_AS(nash_swarm::Activations(most, *basis, ActivationBits::sixteen),
                   nash_swarm::Error);
-  // Codes, sums and scales take 72 bytes a token, and a token that is alone 128 more.
+  // Codes, sums and scales take 76 bytes a token, and a token that is alone 128 more.
   const auto narrow = support::make_basis(64, 0, false);
   CHECK_THROWS_WITH_AS(nash_swarm::Activations(std::size_t{1} << 57, *narrow),
                        "activations: 144115188075855872 tokens of 64 channels overflow",
                        nash_swarm::Error);
-  const std::size_t fitting = ((std::size_t{1} << 63) - 129) / 72;
+  const std::size_t fitting = ((std::size_t{1} << 63) - 129) / 76;
   const auto bytes = [&](std::size_t tokens, ActivationBits bits) {
     return nash_swarm::Activations::bytes_of(tokens, *narrow, bits);
   };
   REQUIRE(bytes(fitting, ActivationBits::eight));
-  CHECK(*bytes(fitting, ActivationBits::eight) == fitting * 72 + (fitting % 16 == 1 ? 128 : 0));
-  CHECK(*bytes(1, ActivationBits::eight) == 200);
-  CHECK(*bytes(33, ActivationBits::eight) == 33 * 72 + 128);
-  CHECK(*bytes(1, ActivationBits::sixteen) == 144);
+  CHECK(*bytes(fitting, ActivationBits::eight) == fitting * 76 + (fitting % 16 == 1 ? 128 : 0));
+  CHECK(*bytes(1, ActivationBits::eight) == 204);
+  CHECK(*bytes(33, ActivationBits::eight) == 33 * 76 + 128);
+  CHECK(*bytes(1, ActivationBits::sixteen) == 152);
   CHECK(!bytes(fitting + 1, ActivationBits::eight));
   REQUIRE(bytes(fitting / 2, ActivationBits::sixteen));
-  CHECK(*bytes(fitting / 2, ActivationBits::sixteen) == fitting / 2 * 144);
+  CHECK(*bytes(fitting / 2, ActivationBits::sixteen) == fitting / 2 * 152);
   CHECK(!bytes(fitting / 2 + 1, ActivationBits::sixteen));
 }

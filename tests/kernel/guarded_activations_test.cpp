@@ -103,23 +103,22 @@ struct Case {
   std::size_t rotation;
 };
 
-/// Of 512 channels in blocks of 64, activations are a multiple of 64 bytes, so that no byte lies
-/// between the last scale and the end; of 256 in one block they are for 16 rows. Of 64 channels and
-/// one or two tokens, codes lie no more than 64 bytes before the end.
+/// Activations of 16 rows are a multiple of 64 bytes, so that no byte lies between the last scale and
+/// the end. Of 64 channels and one or two tokens, codes lie no more than 64 bytes before the end.
 constexpr Case cases[] = {{{17, 512}, 64}, {{17, 256}, 256}, {{1, 64}, 64}};
 
 }  // namespace
 
 TEST_CASE("guarded activations: they begin or end where memory does") {
   const auto basis = support::make_basis(512, 64, false);
-  const Row inputs = support::random_inputs(9, 512, 1);
+  const Row inputs = support::random_inputs(16, 512, 1);
   for (const GuardedEnd end : {GuardedEnd::front, GuardedEnd::back}) {
     guarded_end = end;
     const Activations x =
         nash_swarm::quantize_activations(*basis, support::rows_of(inputs, 512), serial);
     const auto first = reinterpret_cast<std::uintptr_t>(x.group(0).lanes);
     const std::size_t bytes =
-        end == GuardedEnd::front ? 0 : *Activations::bytes_of(9, *basis, ActivationBits::eight);
+        end == GuardedEnd::front ? 0 : *Activations::bytes_of(16, *basis, ActivationBits::eight);
     CHECK((first + bytes) % support::memory_page() == 0);
   }
 }

@@ -26,14 +26,14 @@ enum class ActivationBits : std::uint8_t { eight, sixteen };
 /// Up to 16 rows of codes as kernels read them, side by side.
 struct RowGroup {
   std::size_t rows;
-  const std::int8_t* lanes;        // [vectors of lanes][rows][4]
-  const std::int8_t* pairs;        // of a single row: [pairs of tiles][32]
-  const std::int32_t* block_sums;  // [blocks][rows]
-  const float* scales;             // [scale blocks][rows]
+  const std::int8_t* lanes;          // [vectors of lanes][rows][4]
+  const std::int8_t* pairs;          // of a single row: [pairs of tiles][32]
+  const std::uint32_t* sums_before;  // [blocks + 1][rows]: of the codes before a block, mod 2^32
+  const float* scales;               // [scale blocks][rows]
 
   /// The same from one of its rows on.
   NASH_SWARM_KEYED RowGroup from(std::size_t row) const noexcept {
-    return {rows, lanes + 4 * row, pairs, block_sums + row, scales + row};
+    return {rows, lanes + 4 * row, pairs, sums_before + row, scales + row};
   }
 };
 
@@ -77,7 +77,7 @@ class Activations {
     const std::size_t channels = basis.padded_features();
     const std::size_t rows_per_token = bits == ActivationBits::eight ? 1 : 2;
     const std::size_t token_bytes =
-        rows_per_token * (channels + channels / block_channels * sizeof(std::int32_t) +
+        rows_per_token * (channels + sums_per_row(channels) * sizeof(std::uint32_t) +
                           channels / basis.scale_block() * sizeof(float));
     // As many as fit a pointer difference.
     const std::size_t most = std::numeric_limits<std::size_t>::max() / 2 - 2 * channels;
@@ -105,7 +105,8 @@ class Activations {
   /// The sum of the codes of a block of 64 channels.
   NASH_SWARM_KEYED std::int32_t block_sum(std::size_t row, std::size_t block) const noexcept {
     const RowGroup own = group_from(row);
-    return own.block_sums[block * own.rows];
+    const std::uint32_t* const before = own.sums_before + block * own.rows;
+    return static_cast<std::int32_t>(before[own.rows] - before[0]);
   }
   NASH_SWARM_KEYED float scale(std::size_t row, std::size_t scale_block) const noexcept {
     return at<float>(scales_place())[scale_index(row, scale_block)];
@@ -119,7 +120,7 @@ class Activations {
     const std::size_t size = group_size(first);
     return {size, at<std::int8_t>(first * channels_),
             size == 1 ? at<std::int8_t>(pairs_place()) : nullptr,
-            at<std::int32_t>(sums_place()) + first * (channels_ / block_channels),
+            at<std::uint32_t>(sums_place()) + first * sums_per_row(channels_),
             at<float>(scales_place()) + first * scales_per_row_};
   }
   /// The same from that row on.
@@ -130,10 +131,10 @@ class Activations {
   NASH_SWARM_KEYED detail::CodePlace code_place(std::size_t row, std::size_t channel) noexcept {
     const std::size_t first = first_of_group(row);
     const std::size_t size = group_size(first);
-    const std::size_t sum = first * (channels_ / block_channels) + (row - first);
+    const std::size_t sum = first * sums_per_row(channels_) + (row - first);
     return {size, at<std::int8_t>(first * channels_ + 4 * (row - first) + size * channel),
             size == 1 ? at<std::int8_t>(pairs_place()) + 2 * channel : nullptr,
-            at<std::int32_t>(sums_place()) + sum + size * (channel / block_channels)};
+            at<std::uint32_t>(sums_place()) + sum + size * (channel / block_channels)};
   }
 
  private:
@@ -146,8 +147,14 @@ class Activations {
         block_(basis.scale_block()),
         scales_per_row_(channels_ / block_),
         basis_fingerprint_(basis.fingerprint()),
-        memory_(AlignedBuffer<std::byte>::for_overwrite(bytes)) {}
+        memory_(AlignedBuffer<std::byte>::for_overwrite(bytes)) {
+    for (std::size_t row = 0; row < rows(); ++row) *code_place(row, 0).sum_before = 0;
+  }
 
+  /// Of the codes before every block, and of all.
+  static constexpr std::size_t sums_per_row(std::size_t channels) noexcept {
+    return channels / block_channels + 1;
+  }
   static std::size_t first_of_group(std::size_t row) noexcept {
     return row / group_rows * group_rows;
   }
@@ -169,7 +176,7 @@ class Activations {
   std::size_t pairs_place() const noexcept { return rows() * channels_; }
   std::size_t sums_place() const noexcept { return pairs_place() + pair_bytes(rows(), channels_); }
   std::size_t scales_place() const noexcept {
-    return sums_place() + rows() * (channels_ / block_channels) * sizeof(std::int32_t);
+    return sums_place() + rows() * sums_per_row(channels_) * sizeof(std::uint32_t);
   }
   template <class T>
   T* at(std::size_t place) noexcept {

@@ -31,7 +31,7 @@ struct CodePlace {
   std::size_t rows;    // that lie side by side
   std::int8_t* lanes;  // four codes, then those of the other rows
   std::int8_t* pairs;  // nullptr unless the row is alone
-  std::int32_t* sum;
+  std::uint32_t* sum_before;  // of the codes before the block, mod 2^32
 };
 
 /// What rounding is made of, in one instruction set. Sizes are multiples of 64 channels.

@@ -57,7 +57,7 @@ struct LaneInputs {
 struct RowInputs {
   const std::int8_t* lanes;
   const std::int8_t* pairs;
-  const std::int32_t* block_sums;
+  const std::uint32_t* sums_before;
   const float* scales;
   std::size_t blocks_per_scale;
 
@@ -65,13 +65,9 @@ struct RowInputs {
   NASH_SWARM_KEYED LaneInputs from(std::size_t block) const noexcept {
     return {lanes + block * block_channels, pairs + 2 * block * block_channels};
   }
-  /// The sum of the codes of one to four blocks. (As a loop its end would be guessed wrong.)
-  NASH_SWARM_KEYED std::int32_t sum(std::size_t first, std::size_t count) const noexcept {
-    std::int32_t sum = block_sums[first];
-    if (count > 1) sum += block_sums[first + 1];
-    if (count > 2) sum += block_sums[first + 2];
-    if (count > 3) sum += block_sums[first + 3];
-    return sum;
+  /// The sum of the codes of some blocks.
+  NASH_SWARM_KEYED std::int32_t sum(std::size_t first, std::size_t past) const noexcept {
+    return static_cast<std::int32_t>(sums_before[past] - sums_before[first]);
   }
 };
 
