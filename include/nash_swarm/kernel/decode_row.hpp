@@ -21,7 +21,7 @@ inline namespace NASH_SWARM_TARGET {
 inline void decode_rows(const PackedMatrix& matrix, std::size_t first, TensorView<float, 2> weights,
                         InstructionSet set) noexcept {
   const InputBasis& basis = matrix.basis();
-  const Rotation rotation = rotation_for(set);
+  const Rotation& rotation = rotation_for(set);
   const std::size_t rows = weights.extent(0);
   const std::size_t blocks_per_turn = basis.scale_block() / block_channels;
   const std::span<const FormatId> formats = matrix.cells().panel(first / panel_rows);
