@@ -78,6 +78,18 @@ void unpack_row(const std::byte* bytes, std::size_t row, std::uint16_t* codes) n
   }
 }
 
+/// Values of rows of a block, each that of a code.
+/// @param first of the rows
+template <class F, unsigned Bits>
+void decode_plane_rows(const std::byte* bytes, std::size_t first, std::size_t count,
+                       RowValues* values) noexcept {
+  for (std::size_t i = 0; i < count; ++i) {
+    std::uint16_t codes[block_channels];
+    unpack_row<Bits>(bytes, first + i, codes);
+    for (std::size_t k = 0; k < block_channels; ++k) values[i][k] = F::value(codes[k]);
+  }
+}
+
 /// The 128·Bits bytes of one block; each code must be below 2^Bits.
 template <unsigned Bits>
 void pack_codes(const BlockCodes& codes, std::byte* bytes) noexcept {

@@ -65,11 +65,7 @@ struct LinearCode {
 
   static void decode_rows(const std::byte* bytes, std::size_t first, std::size_t count,
                           RowValues* values) noexcept {
-    for (std::size_t i = 0; i < count; ++i) {
-      std::uint16_t codes[block_channels];
-      unpack_row<Bits>(bytes, first + i, codes);
-      for (std::size_t k = 0; k < block_channels; ++k) values[i][k] = value(codes[k]);
-    }
+    decode_plane_rows<LinearCode, Bits>(bytes, first, count, values);
   }
 };
 
