@@ -108,6 +108,12 @@ bool survives_packing() {
   return stayed_inside && std::memcmp(&codes, &back, sizeof(codes)) == 0;
 }
 
+std::vector<std::byte> random_block(const ns::Format& format, support::Lcg& random) {
+  std::vector<std::byte> bytes(format.block_bytes);
+  for (std::byte& byte : bytes) byte = static_cast<std::byte>(random.below(256));
+  return bytes;
+}
+
 }  // namespace
 
 TEST_CASE("codes: the format table is what files rely on") {
@@ -230,8 +236,7 @@ TEST_CASE("codes: random bytes decode to what the plain reading of the layout sa
   support::Lcg random(5);
   for (const ns::Format& format : ns::format_table) {
     CAPTURE(format.name);
-    std::vector<std::byte> bytes(format.block_bytes);
-    for (std::byte& byte : bytes) byte = static_cast<std::byte>(random.below(256));
+    const std::vector<std::byte> bytes = random_block(format, random);
     BlockValues values;
     format.decode(bytes.data(), values);
     const auto id = static_cast<unsigned>(format.id);
@@ -251,8 +256,7 @@ TEST_CASE("codes: rows decode to what they are in their block") {
   support::Lcg random(6);
   for (const ns::Format& format : ns::format_table) {
     CAPTURE(format.name);
-    std::vector<std::byte> bytes(format.block_bytes);
-    for (std::byte& byte : bytes) byte = static_cast<std::byte>(random.below(256));
+    const std::vector<std::byte> bytes = random_block(format, random);
     BlockValues block;
     format.decode(bytes.data(), block);
     int wrong = 0;

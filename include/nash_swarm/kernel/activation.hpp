@@ -123,10 +123,6 @@ class Activations {
             at<std::uint32_t>(sums_place()) + first * sums_per_row(channels_),
             at<float>(scales_place()) + first * scales_per_row_};
   }
-  /// The same from that row on.
-  NASH_SWARM_KEYED RowGroup group_from(std::size_t row) const noexcept {
-    return group(row).from(row % group_rows);
-  }
   /// Where these codes and their sums are written.
   NASH_SWARM_KEYED detail::CodePlace code_place(std::size_t row, std::size_t channel) noexcept {
     const std::size_t first = first_of_group(row);
@@ -151,6 +147,10 @@ class Activations {
     for (std::size_t row = 0; row < rows(); ++row) *code_place(row, 0).sum_before = 0;
   }
 
+  /// The rows beside a row, from it on.
+  NASH_SWARM_KEYED RowGroup group_from(std::size_t row) const noexcept {
+    return group(row).from(row % group_rows);
+  }
   /// Of the codes before every block, and of all.
   static constexpr std::size_t sums_per_row(std::size_t channels) noexcept {
     return channels / block_channels + 1;
